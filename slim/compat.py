@@ -1,0 +1,66 @@
+"""The repair of tf-slim 1.1.0 on today's TensorFlow; the only file that touches tensorflow.python.
+
+tf-slim 1.1.0 is the newest release and was written for TF 2.2. Two things broke since: the layers it
+wraps moved to tf_keras under another module name, and a few functions moved inside tensorflow.python.
+Both are put back here, only where they are missing. tf_slim itself stays one module with one arg_scope
+stack, so that `import tf_slim` in a user's script and `import slim` here see the same scopes.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import sys
+import types
+from typing import Any
+
+_LEGACY_LAYERS = ('base', 'convolutional', 'core', 'normalization', 'pooling')
+
+
+def _alias_legacy_layers() -> None:
+    """TensorFlow's own layer modules look for `tf_keras.legacy_tf_layers`; it moved below `src`."""
+    old, new = 'tf_keras.legacy_tf_layers', 'tf_keras.src.legacy_tf_layers'
+    for suffix in ('', *(f'.{name}' for name in _LEGACY_LAYERS)):
+        try:
+            importlib.import_module(old + suffix)
+        except ModuleNotFoundError:
+            sys.modules[old + suffix] = importlib.import_module(new + suffix)
+
+
+def _restore_moved_names() -> None:
+    """Attributes that tf-slim reads from tensorflow.python modules which no longer carry them."""
+    import tensorflow as tf
+
+    v1 = tf.compat.v1
+    moved = {
+        'tensorflow.python.framework.ops': {'Tensor': tf.Tensor, 'IndexedSlices': tf.IndexedSlices},
+        'tensorflow.python.ops.array_ops': {'stack': tf.stack, 'unstack': tf.unstack},
+        'tensorflow.python.ops.control_flow_ops': {
+            'Assert': v1.Assert,
+            'case': v1.case,
+            'cond': v1.cond,
+            'while_loop': v1.while_loop,
+        },
+        'tensorflow.python.ops.variable_scope': {'variable': v1.Variable},
+    }
+    for module_name, names in moved.items():
+        module = importlib.import_module(module_name)
+        for name, value in names.items():
+            if not hasattr(module, name):
+                setattr(module, name, value)
+
+
+@functools.cache
+def repaired_tf_slim() -> types.ModuleType:
+    """The module tf_slim, in working order on TF 2.15 to 2.21."""
+    _alias_legacy_layers()
+    _restore_moved_names()
+    return importlib.import_module('tf_slim')
+
+
+def replace_input(operation: Any, index: int, tensor: Any) -> None:
+    """Feeds `tensor` to input number `index` of an operation that is already in the graph.
+
+    TensorFlow has this only as a method of tensorflow.python.framework.ops.Operation.
+    """
+    operation._update_input(index, tensor)
