@@ -1,8 +1,8 @@
 """TF-Slim's vocabulary (`import slim`; slim.conv2d, slim.arg_scope, ...) and the training runtime.
 
-Importing this package imports no TensorFlow: the first use of a TF-Slim name loads tf_slim, repaired
-for today's TensorFlow (`slim/compat.py`). The runtime modules (`slim.flags`, `slim.trainer`, ...) are
-ordinary submodules.
+Importing this package imports no TensorFlow: the first use of a TF-Slim name loads tf_slim,
+repaired for today's TensorFlow (`slim/compat.py`). The runtime modules (`slim.flags`,
+`slim.trainer`, ...) are ordinary submodules.
 """
 
 import importlib

@@ -1,9 +1,10 @@
 """The repair of tf-slim 1.1.0 on today's TensorFlow; the only file that touches tensorflow.python.
 
-tf-slim 1.1.0 is the newest release and was written for TF 2.2. Two things broke since: the layers it
-wraps moved to tf_keras under another module name, and a few functions moved inside tensorflow.python.
-Both are put back here, only where they are missing. tf_slim itself stays one module with one arg_scope
-stack, so that `import tf_slim` in a user's script and `import slim` here see the same scopes.
+tf-slim 1.1.0 is the newest release and was written for TF 2.2. Two things broke since: the layers
+it wraps moved to tf_keras under another module name, and a few functions moved inside
+tensorflow.python. Both are put back here, only where they are missing. tf_slim itself stays one
+module with one arg_scope stack, so that `import tf_slim` in a user's script and `import slim` here
+see the same scopes.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Errors that a user can mend: one line that names the value and the way out.
 
-Pure Python, so that every package may raise them. The scripts print them without a traceback and end
-with `exit_code`: 2 where the command line is wrong by itself, 1 where the world does not fit it.
+Pure Python, so that every package may raise them. The scripts print them without a traceback and
+end with `exit_code`: 2 where the command line is wrong by itself, 1 where the world does not fit
+it.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ class NonFiniteLossError(SuiteError, ArithmeticError):
 
 
 def did_you_mean(value: str, choices: Iterable[str]) -> str:
-    """`Did you mean 'x'? Choose from: a, b, ...` for a misspelt `value`, at most 12 names listed."""
+    """`Did you mean 'x'? Choose from: a, b, ...` for a misspelt `value`."""
     names = list(choices)
     close = difflib.get_close_matches(str(value), names, n=3)
     hint = f'Did you mean {" or ".join(repr(name) for name in close)}? ' if close else ''

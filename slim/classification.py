@@ -1,0 +1,70 @@
+"""The task: losses of a clone, and the counts behind top-1 and top-5."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow.compat.v1 as tf
+
+# Weight of an auxiliary head's loss (Inception, NASNet), as in the classic suite.
+_AUXILIARY_WEIGHT = 0.4
+
+
+def training_clone(
+    next_batch: Callable[[], tuple[Any, Any]],
+    network_fn: Callable[..., tuple[Any, dict[str, Any]]],
+    num_classes: int,
+    label_smoothing: float,
+) -> dict[str, Any]:
+    """One clone: takes a batch, builds the network and adds its losses to tf.GraphKeys.LOSSES.
+
+    Args:
+      next_batch: gives (images float32 [b, s, s, c], labels int64 [b]).
+      network_fn: images to (logits [b, num_classes], end points).
+      num_classes: number of logits.
+      label_smoothing: share of the label spread evenly over all classes.
+
+    Returns:
+      the end points.
+    """
+    images, labels = next_batch()
+    one_hot = tf.one_hot(labels, num_classes)
+    logits, end_points = network_fn(images)
+    heads = [(logits, 1.0, None)]
+    if 'AuxLogits' in end_points:
+        heads.insert(0, (end_points['AuxLogits'], _AUXILIARY_WEIGHT, 'aux_loss'))
+    for head, weight, scope in heads:
+        tf.losses.softmax_cross_entropy(
+            one_hot, head, weights=weight, label_smoothing=label_smoothing, scope=scope
+        )
+    return end_points
+
+
+@dataclasses.dataclass(frozen=True)
+class Counts:
+    """int64 scalars of one batch: real images, those right in first, and those right in five."""
+
+    images: Any
+    top_1: Any
+    top_5: Any
+
+
+def count_correct(logits: Any, labels: Any, real: Any) -> Counts:
+    """Counts over the images of a batch for which `real` is true.
+
+    Args:
+      logits: float [b, classes].
+      labels: int64 [b].
+      real: bool [b]; false for the filling of the last batch.
+    """
+    logits = tf.cast(logits, tf.float32)
+    in_five = tf.nn.in_top_k(predictions=logits, targets=labels, k=min(5, int(logits.shape[-1])))
+    best = tf.equal(tf.argmax(logits, axis=-1), labels)
+    finite = tf.reduce_all(tf.math.is_finite(logits), axis=-1)
+
+    def count(flags: Any) -> Any:
+        return tf.reduce_sum(tf.cast(flags & real, tf.int64))
+
+    return Counts(count(tf.ones_like(real)), count(best & finite), count(in_five))

@@ -1,0 +1,125 @@
+"""Option dataclasses as absl flags: defined, checked and read back. Imports no TensorFlow."""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from typing import Any, TypeVar
+
+from absl import flags
+
+from slim import errors
+
+Options = TypeVar('Options')
+
+
+class _ChoiceParser(flags.ArgumentParser):
+    """One of a few words; a misspelt one is answered with the closest."""
+
+    def __init__(self, choices: tuple[str, ...]) -> None:
+        self._choices = choices
+        self.syntactic_help = '|'.join(choices)
+
+    def parse(self, argument: str) -> str:
+        if argument not in self._choices:
+            raise ValueError(errors.did_you_mean(argument, self._choices))
+        return argument
+
+    def flag_type(self) -> str:
+        return 'choice'
+
+
+def define(group: type, flag_values: flags.FlagValues = flags.FLAGS) -> None:
+    """Defines a flag for every field of an option class, and of the option classes in its fields.
+
+    A flag that exists already stays as it is.
+    """
+    for field, kind in _fields(group):
+        if dataclasses.is_dataclass(kind):
+            define(kind, flag_values)  # type: ignore[arg-type]
+        elif field.name not in flag_values:
+            _define_field(field, kind, flag_values)
+
+
+def read(group: type[Options], flag_values: flags.FlagValues = flags.FLAGS) -> Options:
+    """An instance of the option class with the values of the parsed command line."""
+    return group(
+        **{
+            field.name: read(kind, flag_values)
+            if dataclasses.is_dataclass(kind)
+            else flag_values[field.name].value
+            for field, kind in _fields(group)
+        }
+    )
+
+
+def names(group: type) -> set[str]:
+    """The names of the flags that `define` makes of an option class."""
+    return {
+        name
+        for field, kind in _fields(group)
+        for name in (names(kind) if dataclasses.is_dataclass(kind) else {field.name})  # type: ignore[arg-type]
+    }
+
+
+def given(flag_values: flags.FlagValues = flags.FLAGS) -> dict[str, Any]:
+    """Name and value of every flag that stands on the command line."""
+    return {name: flag_values[name].value for name in flag_values if flag_values[name].present}
+
+
+def require(name: str, meaning: str, flag_values: flags.FlagValues = flags.FLAGS) -> None:
+    """UsageError where a flag without default was not given."""
+    if not flag_values[name].value:
+        raise errors.UsageError(f'--{name} is missing: give the {meaning}')
+
+
+def _fields(group: Any) -> list[tuple[dataclasses.Field, Any]]:
+    kinds = typing.get_type_hints(group)
+    return [(field, kinds[field.name]) for field in dataclasses.fields(group)]
+
+
+def _define_field(field: dataclasses.Field, kind: Any, flag_values: flags.FlagValues) -> None:
+    name, metadata = field.name, field.metadata
+    help_text = metadata['help']
+    arguments = {'flag_values': flag_values, 'module_name': __name__}
+    kind = _without_none(kind)
+    if metadata['choices']:
+        parser: flags.ArgumentParser = _ChoiceParser(metadata['choices'])
+        serializer = flags.ArgumentSerializer()
+        flags.DEFINE(parser, name, field.default, help_text, serializer=serializer, **arguments)
+    else:
+        definers = {
+            bool: flags.DEFINE_bool,
+            int: flags.DEFINE_integer,
+            float: flags.DEFINE_float,
+            str: flags.DEFINE_string,
+        }
+        definers[kind](name, field.default, help_text, **arguments)  # type: ignore[operator]
+    _add_checks(name, field, flag_values)
+
+
+def _without_none(kind: Any) -> Any:
+    if isinstance(kind, types.UnionType) or typing.get_origin(kind) is typing.Union:
+        return next(part for part in typing.get_args(kind) if part is not type(None))
+    return kind
+
+
+def _add_checks(name: str, field: dataclasses.Field, flag_values: flags.FlagValues) -> None:
+    limits = field.metadata
+
+    def check(value: Any) -> bool:
+        if limits['refused'] and value != field.default:
+            raise flags.ValidationError(f'refused: {limits["refused"]}.')
+        if value is None or isinstance(value, (str, bool)):
+            return True
+        # `not >=` rather than `<`, so that NaN fails every check.
+        if limits['at_least'] is not None and not value >= limits['at_least']:
+            raise flags.ValidationError(f'must be at least {limits["at_least"]}.')
+        if limits['above'] is not None and not value > limits['above']:
+            raise flags.ValidationError(f'must be above {limits["above"]}.')
+        if limits['at_most'] is not None and not value <= limits['at_most']:
+            raise flags.ValidationError(f'must be at most {limits["at_most"]}.')
+        return True
+
+    flags.register_validator(name, check, flag_values=flag_values)

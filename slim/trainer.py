@@ -1,0 +1,305 @@
+"""The training step and the session loop."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import signal
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import tensorflow.compat.v1 as tf
+
+from slim import checkpoints, errors, inputs, monitor, options, schedules, startup
+from slim import cluster as cluster_lib
+
+_AFTER_NAN = (
+    'no checkpoint was written since they were finite. '
+    'Lower --learning_rate or lengthen --warmup_epochs'
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Update:
+    """What changes the variables in a step."""
+
+    optimizer: tf.train.Optimizer
+    gradients: cluster_lib.GradientsAndVariables  # of this worker
+    update_ops: Sequence[tf.Operation]  # moving statistics
+    averages: checkpoints.MovingAverages | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Step:
+    """The tensors of one training step; running `fetches` performs it."""
+
+    fetches: Mapping[str, Any]  # step, loss, learning_rate, losses, failed, stop
+    stop_requested: Any  # bool placeholder, fed true once this process is told to stop
+    weights_finite: Any  # bool scalar, run before each save
+    begin: tf.Operation  # run once, when the variables of a new run have their first values
+
+
+def run_length(
+    chosen: options.Training, images_per_epoch: int, workers: int
+) -> schedules.RunLength:
+    """The length of the run that the flags describe, on `workers` workers."""
+    return schedules.RunLength(
+        chosen.run.max_number_of_steps,
+        chosen.input.batch_size * chosen.clones.num_clones * workers,
+        images_per_epoch,
+    )
+
+
+def announce(
+    chosen: options.Training, runtime: startup.Runtime, length: schedules.RunLength
+) -> None:
+    """Says on rank 0 what is about to run."""
+    if runtime.cluster.rank == 0:
+        epochs = length.total_steps * length.images_per_step / length.images_per_epoch
+        print(
+            f'device {runtime.device.kind} ({runtime.device.reason}), '
+            f'{runtime.cluster.size} worker(s)\n'
+            f'{chosen.network.model_name} on {length.images_per_epoch} images of '
+            f'{chosen.dataset.dataset_dir}: {length.total_steps} steps of {length.images_per_step} '
+            f'images are {epochs:.2f} epochs\n'
+            f'checkpoints and logs in {chosen.run.train_dir}',
+            flush=True,
+        )
+
+
+def build_step(
+    global_step: tf.Variable,
+    total_loss: Any,
+    learning_rate: Any,
+    update: Update,
+    cluster: cluster_lib.Cluster,
+) -> Step:
+    """One step: average gradients over workers, update, statistics, averages, then step + 1.
+
+    The parts are ordered by control dependencies, and loss and step belong together: the step that
+    is reported is the one that the loss was computed for.
+
+    Args:
+      global_step: int64 scalar variable.
+      total_loss: scalar; the step fails where it is not finite on any worker.
+      learning_rate: scalar tensor.
+      update: what changes the variables.
+      cluster: the workers.
+    """
+    stop_requested = tf.placeholder_with_default(False, [], name='stop_requested')
+    finite = tf.math.is_finite(total_loss)
+    averages = update.averages
+    pairs = cluster.average_gradients(update.gradients)
+    with tf.control_dependencies(update.update_ops):
+        updated = update.optimizer.apply_gradients(pairs)
+    with tf.control_dependencies([updated]):
+        averaged = averages.update(global_step.read_value()) if averages else tf.no_op()
+    with tf.control_dependencies([averaged]):
+        step = global_step.assign_add(1, read_value=True)
+    fetches = {
+        'step': step,
+        'loss': total_loss,
+        'learning_rate': learning_rate,
+        'losses': _loss_parts(),
+        'failed': cluster.any_worker(tf.logical_not(finite), 'failed'),
+        'stop': cluster.any_worker(stop_requested, 'stop'),
+    }
+    weights = [variable.read_value() for _, variable in pairs]
+    return Step(
+        fetches,
+        stop_requested,
+        weights_finite=tf.reduce_all([tf.reduce_all(tf.math.is_finite(w)) for w in weights]),
+        begin=averages.start() if averages else tf.no_op(),
+    )
+
+
+def _loss_parts() -> dict[str, Any]:
+    """Loss tensors by TensorBoard tag."""
+    parts = {f'losses/{loss.op.name}': loss for loss in tf.losses.get_losses()}
+    regularization = tf.losses.get_regularization_losses()
+    if regularization:
+        parts['losses/regularization_loss'] = tf.add_n(regularization)
+    return parts
+
+
+def run(
+    chosen: options.Training,
+    length: schedules.RunLength,
+    start: checkpoints.Start,
+    step: Step,
+    cluster: cluster_lib.Cluster,
+    session_config: tf.ConfigProto | None = None,
+) -> int:
+    """Trains to the last step, saves, and returns the exit code.
+
+    The code is 0, or 128 + n where signal n ended the run early: the step in progress is finished
+    and saved first.
+
+    Raises:
+      NonFiniteLossError: the loss or a weight is NaN or infinite; nothing is saved after that.
+      DataError: a record that cannot be used.
+      OutputError: a folder or checkpoint that cannot be written.
+    """
+    creator = tf.train.ChiefSessionCreator(
+        _scaffold(start, step.begin, cluster), chosen.workers.master, session_config
+    )
+    checkpoints.make_folder(chosen.run.train_dir, 'train_dir')
+    observers = (
+        _Observers(chosen.run, length, start.saver, step.weights_finite)
+        if cluster.rank == 0
+        else _NoObservers()
+    )
+    with _graceful_stop() as stop, contextlib.closing(observers):
+        try:
+            with tf.train.MonitoredSession(creator) as session:
+                _loop(length.total_steps, session, step, observers, stop)
+        except (tf.errors.InvalidArgumentError, tf.errors.DataLossError) as error:
+            raise errors.DataError(inputs.readable_error(error)) from error
+    return 128 + stop.signal if stop.signal else 0
+
+
+def _loop(
+    total_steps: int,
+    session: tf.train.MonitoredSession,
+    step: Step,
+    observers: _Observers | _NoObservers,
+    stop: _Stop,
+) -> None:
+    reached = int(session.run(tf.train.get_global_step()))
+    observers.start(session.raw_session(), reached)
+    stopping = False
+    while reached < total_steps and not stopping:
+        values = session.run(step.fetches, {step.stop_requested: stop.signal is not None})
+        reached = int(values['step'])
+        if values['failed']:
+            raise errors.NonFiniteLossError(
+                f'The loss is {values["loss"]} at step {reached} with learning rate '
+                f'{values["learning_rate"]:.6g}; {_AFTER_NAN}'
+            )
+        report = monitor.StepReport(
+            reached, float(values['loss']), float(values['learning_rate']), values['losses']
+        )
+        observers.after_step(report)
+        stopping = bool(values['stop'])
+    observers.finish()
+
+
+def _scaffold(
+    start: checkpoints.Start, begin: tf.Operation, cluster: cluster_lib.Cluster
+) -> tf.train.Scaffold:
+    """The initialisation: fresh values or a checkpoint's, then rank 0's on every worker."""
+    fresh = tf.no_op() if start.resume_from else tf.global_variables_initializer()
+    broadcast = cluster.broadcast(tf.global_variables())
+
+    def load(scaffold: tf.train.Scaffold, session: tf.Session) -> None:
+        del scaffold
+        if start.resume_from:
+            start.saver.restore(session, start.resume_from)
+        else:
+            if start.warm_start_saver:
+                start.warm_start_saver.restore(session, start.warm_start_from)
+            session.run(begin)
+        session.run(broadcast)
+
+    nothing = tf.constant([], tf.string)
+    return tf.train.Scaffold(
+        init_op=fresh,
+        init_fn=load,
+        # Everything has a value after `load`; asking each variable would take seconds of graph.
+        ready_op=nothing,
+        ready_for_local_init_op=nothing,
+        saver=start.saver,
+    )
+
+
+class _Observers:
+    """What rank 0 does beside the steps: log and save."""
+
+    def __init__(
+        self,
+        run_options: options.TrainingRunOptions,
+        length: schedules.RunLength,
+        saver: tf.train.Saver,
+        weights_finite: Any,
+    ) -> None:
+        self._options = run_options
+        self._saver = saver
+        self._weights_finite = weights_finite
+        self._monitor = monitor.Monitor(
+            run_options.train_dir,
+            length,
+            run_options.log_every_n_steps,
+            run_options.save_summaries_secs,
+        )
+
+    def start(self, session: tf.Session, step: int) -> None:
+        self._session, self._step, self._saved_step = session, step, step
+        self._saved_time = time.monotonic()
+        self._monitor.start(step)
+
+    def after_step(self, report: monitor.StepReport) -> None:
+        self._step = report.step
+        self._monitor.after_step(report)
+        if time.monotonic() - self._saved_time >= self._options.save_interval_secs:
+            self._save()
+
+    def finish(self) -> None:
+        if self._step != self._saved_step:
+            self._save()
+
+    def close(self) -> None:
+        self._monitor.close()
+
+    def _save(self) -> None:
+        if not self._session.run(self._weights_finite):
+            raise errors.NonFiniteLossError(
+                f'Weights are not finite after step {self._step}; {_AFTER_NAN}'
+            )
+        prefix = os.path.join(self._options.train_dir, checkpoints.CHECKPOINT_NAME)
+        try:
+            path = self._saver.save(
+                self._session, prefix, global_step=self._step, write_meta_graph=False
+            )
+        except (tf.errors.OpError, OSError) as error:
+            reason = ' '.join(str(error).split())[:200]
+            raise errors.OutputError(f'Checkpoint {prefix} cannot be written: {reason}') from error
+        self._saved_step, self._saved_time = self._step, time.monotonic()
+        print(f'saved {path}', flush=True)
+
+
+class _NoObservers:
+    """The other ranks write nothing."""
+
+    def start(self, session: tf.Session, step: int) -> None: ...
+    def after_step(self, report: monitor.StepReport) -> None: ...
+    def finish(self) -> None: ...
+    def close(self) -> None: ...
+
+
+class _Stop:
+    """The signal that asked for the end of the run, once there was one."""
+
+    signal: int | None = None
+
+
+@contextlib.contextmanager
+def _graceful_stop() -> Iterator[_Stop]:
+    """SIGINT and SIGTERM are noted instead of ending the process; a second one ends it at once."""
+    stop = _Stop()
+    previous: dict[int, Any] = {}
+
+    def note(number: int, frame: Any) -> None:
+        del frame
+        stop.signal = number
+        print(f'{signal.Signals(number).name}: finishing this step and saving', flush=True)
+        signal.signal(number, previous[number])
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        previous[number] = signal.signal(number, note)
+    try:
+        yield stop
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

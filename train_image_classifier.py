@@ -1,0 +1,144 @@
+"""Trains an image classifier from TFRecords: TF-Slim's training script on today's TensorFlow.
+
+  python3 train_image_classifier.py --dataset_dir=/data/imagenet --train_dir=/tmp/run \\
+      --model_name=mobilenet_v2 --max_number_of_steps=100000
+  mpirun -np 2 python3 train_image_classifier.py --use_horovod ...
+
+A second start with the same --train_dir resumes. Exit codes: 0 done, 1 failure, 2 wrong command
+line, 128 + n ended by signal n (the step in progress is finished and saved first).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from slim import app, errors, flags, options, startup
+
+flags.define(options.Training)
+
+
+def main() -> int:
+    """Reads the flags and trains; returns the exit code."""
+    chosen = flags.read(options.Training)
+    flags.require('dataset_dir', 'folder of the TFRecord files')
+    if chosen.workers.use_horovod and chosen.clones.num_clones > 1:
+        raise errors.UsageError(
+            '--num_clones with --use_horovod: one worker drives one device; start more workers'
+        )
+    return train(chosen, startup.start(chosen.device, chosen.workers))
+
+
+def train(chosen: options.Training, runtime: startup.Runtime) -> int:
+    """The walk from record files to checkpoints; returns the exit code."""
+    import tensorflow.compat.v1 as tf
+
+    from deployment import model_deploy
+    from slim import checkpoints, classification, optimizers, randomness, schedules, trainer
+
+    # Everything that can be wrong is looked up before anything is built or written.
+    dataset, network_fn, preprocess = look_up(chosen)
+    cluster = runtime.cluster
+    length = trainer.run_length(chosen, dataset.num_samples, cluster.size)
+    schedule = schedules.schedule(chosen.schedule, length)
+    origin = checkpoints.origin(chosen.run.train_dir, chosen.tuning.checkpoint_path)
+    if origin.step >= length.total_steps:
+        print(f'{origin.resume_from} is at step {origin.step}: raise --max_number_of_steps')
+        return 0
+    trainer.announce(chosen, runtime, length)
+
+    with tf.Graph().as_default():
+        tf.set_random_seed(chosen.run.seed)
+        deployment = model_deploy.DeploymentConfig(
+            chosen.clones.num_clones, chosen.clones.clone_on_cpu
+        )
+        with tf.device(deployment.variables_device()):
+            global_step = tf.train.create_global_step()
+        with tf.device(deployment.inputs_device()):
+            next_batch = batches(
+                chosen, dataset, preprocess, network_fn.default_image_size, cluster, origin.step
+            )
+        num_classes = dataset.num_classes - chosen.dataset.labels_offset
+        clones = model_deploy.create_clones(
+            deployment,
+            classification.training_clone,
+            [next_batch, network_fn, num_classes, chosen.network.label_smoothing],
+        )
+        losses = tf.losses.get_losses()
+        randomness.make_draws_follow_step(losses, global_step, chosen.run.seed + cluster.rank)
+        update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS, clones[0].scope)
+        averages = checkpoints.moving_averages(chosen.averages.moving_average_decay)
+        with tf.device(deployment.optimizer_device()):
+            learning_rate = schedule.tensor(global_step)
+            optimizer = optimizers.optimizer(chosen.optimizer, learning_rate)
+            total_loss, gradients = model_deploy.optimize_clones(
+                clones,
+                optimizer,
+                var_list=checkpoints.within_scopes(
+                    tf.trainable_variables(), chosen.tuning.trainable_scopes
+                ),
+            )
+            update = trainer.Update(optimizer, gradients, update_ops, averages)
+            step = trainer.build_step(global_step, total_loss, learning_rate, update, cluster)
+        start = checkpoints.start(origin, chosen.tuning)
+        return trainer.run(chosen, length, start, step, cluster, runtime.session_config())
+
+
+def look_up(chosen: options.Training) -> tuple[Any, Any, Any]:
+    """The split, the network and the preprocessing that the flags name."""
+    from datasets import dataset_factory
+    from nets import nets_factory
+    from preprocessing import preprocessing_factory
+
+    dataset = dataset_factory.get_dataset(
+        chosen.dataset.dataset_name, chosen.dataset.dataset_split_name, chosen.dataset.dataset_dir
+    )
+    network_fn = nets_factory.get_network_fn(
+        chosen.network.model_name,
+        dataset.num_classes - chosen.dataset.labels_offset,
+        weight_decay=chosen.network.weight_decay,
+        is_training=True,
+        batch_norm_decay=chosen.network.batch_norm_decay,
+    )
+    preprocess = preprocessing_factory.get_preprocessing(
+        chosen.input.preprocessing_name or chosen.network.model_name,
+        is_training=True,
+        use_grayscale=chosen.input.use_grayscale,
+    )
+    return dataset, network_fn, preprocess
+
+
+def batches(
+    chosen: options.Training,
+    dataset: Any,
+    preprocess: Any,
+    default_image_size: int,
+    cluster: Any,
+    first_step: int,
+) -> Any:
+    """A function that gives the tensors of the next batch."""
+    import tensorflow.compat.v1 as tf
+
+    from slim import inputs
+
+    pipeline = inputs.training_batches(
+        dataset,
+        preprocess,
+        inputs.BatchFormat(
+            chosen.input.batch_size,
+            chosen.input.train_image_size or default_image_size,
+            chosen.dataset.labels_offset,
+            chosen.input.num_preprocessing_threads,
+        ),
+        seed=chosen.run.seed,
+        first_step=first_step,
+        batches_per_step=chosen.clones.num_clones,
+        shard=inputs.Shard(cluster.rank, cluster.size),
+        num_readers=chosen.input.num_readers,
+    )
+    iterator = tf.data.make_initializable_iterator(pipeline)
+    tf.add_to_collection(tf.GraphKeys.TABLE_INITIALIZERS, iterator.initializer)
+    return iterator.get_next
+
+
+if __name__ == '__main__':
+    app.run(main)
