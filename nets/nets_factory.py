@@ -1,0 +1,54 @@
+"""Networks by name: `get_network_fn('mobilenet_v2', num_classes=1001, is_training=True)(images)`.
+
+`NETWORKS` joins the rows of the family files. `networks_map` and `arg_scopes_map` are derived from
+it and, as in TF-Slim, are plain dictionaries: a script may add networks of its own to both.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import slim
+from nets.mobilenet import mobilenet_v2
+from slim import errors
+
+NETWORKS = (*mobilenet_v2.NETWORKS,)
+
+networks_map = {network.name: network.build for network in NETWORKS}
+arg_scopes_map = {network.name: network.arg_scope for network in NETWORKS}
+
+
+def get_network_fn(
+    name: str,
+    num_classes: int | None,
+    weight_decay: float = 0.0,
+    is_training: bool = False,
+) -> Callable[..., Any]:
+    """Returns `network_fn(images, **kwargs) -> (logits, end_points)`, bound to its arg scope.
+
+    Args:
+      name: a key of `networks_map`.
+      num_classes: width of the logits; 0 or None leaves the classifier away, and the network
+        returns its pooled features instead.
+      weight_decay: L2 coefficient for the arg scope of the network; 0.0 adds no loss.
+      is_training: whether dropout drops and batch norm uses and updates batch statistics.
+
+    Returns:
+      A function of images, float32 [batch, height, width, channels], and of further arguments of
+      the network. Its `default_image_size` is the network's published side in pixels.
+
+    Raises:
+      UsageError (a ValueError): no network has this name.
+    """
+    if name not in networks_map:
+        raise errors.unknown_name('network', name, networks_map)
+    build = networks_map[name]
+
+    @functools.wraps(build)  # hands on build.default_image_size
+    def network_fn(images: Any, **kwargs: Any) -> Any:
+        with slim.arg_scope(arg_scopes_map[name](weight_decay=weight_decay)):
+            return build(images, num_classes=num_classes, is_training=is_training, **kwargs)
+
+    return network_fn
