@@ -25,6 +25,7 @@ def get_network_fn(
     num_classes: int | None,
     weight_decay: float = 0.0,
     is_training: bool = False,
+    batch_norm_decay: float | None = None,
 ) -> Callable[..., Any]:
     """Returns `network_fn(images, **kwargs) -> (logits, end_points)`, bound to its arg scope.
 
@@ -34,21 +35,32 @@ def get_network_fn(
         returns its pooled features instead.
       weight_decay: L2 coefficient for the arg scope of the network; 0.0 adds no loss.
       is_training: whether dropout drops and batch norm uses and updates batch statistics.
+      batch_norm_decay: decay of the moving statistics; None for the network's own.
 
     Returns:
       A function of images, float32 [batch, height, width, channels], and of further arguments of
       the network. Its `default_image_size` is the network's published side in pixels.
 
     Raises:
-      UsageError (a ValueError): no network has this name.
+      UsageError (a ValueError): no network has this name, or it has no batch norm to set.
     """
     if name not in networks_map:
         raise errors.unknown_name('network', name, networks_map)
     build = networks_map[name]
+    scope_arguments = {'weight_decay': weight_decay}
+    if batch_norm_decay is not None:
+        scope_arguments[_decay_argument(name)] = batch_norm_decay
 
     @functools.wraps(build)  # hands on build.default_image_size
     def network_fn(images: Any, **kwargs: Any) -> Any:
-        with slim.arg_scope(arg_scopes_map[name](weight_decay=weight_decay)):
+        with slim.arg_scope(arg_scopes_map[name](**scope_arguments)):
             return build(images, num_classes=num_classes, is_training=is_training, **kwargs)
 
     return network_fn
+
+
+def _decay_argument(name: str) -> str:
+    argument = next((row.decay_argument for row in NETWORKS if row.name == name), None)
+    if argument is None:
+        raise errors.UsageError(f'batch_norm_decay: network {name!r} has no batch norm to set')
+    return argument

@@ -17,6 +17,7 @@ class Network:
     name: str
     build: Callable[..., Any]  # (images, num_classes, is_training, **kwargs) -> logits, end_points
     arg_scope: Callable[..., Any]  # (weight_decay=...) -> a slim arg scope
+    decay_argument: str | None = None  # of arg_scope: decay of the batch norm statistics
 
     @property
     def image_size(self) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 
@@ -23,6 +24,7 @@ def run(main: Callable[[], int | None], argv: Sequence[str] | None = None) -> No
     argv = list(sys.argv if argv is None else argv)
     program = os.path.basename(argv[0])
     if _HELP_FLAGS & set(argv[1:]):
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `--help | head` is no error.
         print(_help_text(program))
         sys.exit(0)
     try:
@@ -48,14 +50,6 @@ def parse_flags(argv: Sequence[str]) -> None:
             f'Unexpected argument {rest[1]!r}: every option is a flag, --name=value '
             '(--help lists every flag)'
         )
-
-
-def quiet_tensorflow() -> None:
-    """Keeps TensorFlow's start-up chatter out of the log; before it is imported, in a script only.
-
-    What the user has set wins.
-    """
-    os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
 
 
 def _help_text(program: str) -> str:

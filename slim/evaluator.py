@@ -76,9 +76,10 @@ def publish(result: Result, folder: str) -> None:
     with tf.gfile.Open(path + '.partial', 'w') as file:
         file.write(json.dumps(dataclasses.asdict(result), indent=1) + '\n')
     tf.gfile.Rename(path + '.partial', path, overwrite=True)
-    writer = tf.summary.FileWriter(folder)
     tags = {'Accuracy': result.accuracy, 'Recall_5': result.recall_5}
     # The suite that the Gaudi fork came from wrote them below eval/.
     tags.update({f'eval/{tag}': value for tag, value in tags.items()})
-    monitor.write_scalars(writer, tags, result.step)
-    writer.close()
+    with tf.Graph().as_default():  # The classic writer wants graph mode.
+        writer = tf.summary.FileWriter(folder)
+        monitor.write_scalars(writer, tags, result.step)
+        writer.close()

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import re
+import sys
+import tempfile
+import warnings
 from typing import Any
 
 from slim import options
@@ -32,11 +37,11 @@ def start(device: options.DeviceOptions, workers: options.ClusterOptions | None 
     Raises:
       DeviceError, UsageError: the device, its precision or the workers are not to be had.
     """
-    from slim import app, precision
+    from slim import precision
 
-    app.quiet_tensorflow()
     precision.prepare_environment(device)
-    # Imported here: TensorFlow must see the environment.
+    # Only now: TensorFlow must see the environment.
+    _import_tensorflow_quietly()
     from slim import cluster as cluster_lib
     from slim import devices
 
@@ -44,3 +49,33 @@ def start(device: options.DeviceOptions, workers: options.ClusterOptions | None 
     precision.check(chosen.kind, device)
     cluster = cluster_lib.start(workers or options.ClusterOptions())
     return Runtime(chosen, cluster)
+
+
+# What TF 2.21 writes on each start whatever TF_CPP_MIN_LOG_LEVEL says.
+_CHATTER = re.compile(rb'absl::InitializeLog|oneDNN custom operations|cudart_stub|cuInit|cpu_feature')
+
+
+def _import_tensorflow_quietly() -> None:
+    """Imports TensorFlow without its start-up chatter, unless the user has set its log level."""
+    if 'TF_CPP_MIN_LOG_LEVEL' in os.environ:
+        return
+    os.environ['TF_CPP_MIN_LOG_LEVEL'] = '2'
+    sys.stderr.flush()
+    real_stderr = os.dup(2)
+    with tempfile.TemporaryFile() as caught:
+        os.dup2(caught.fileno(), 2)
+        try:
+            import tensorflow.compat.v1 as tf
+
+            # Looking for a GPU has its own messages where there is none.
+            tf.config.list_physical_devices('GPU')
+        finally:
+            os.dup2(real_stderr, 2)
+            os.close(real_stderr)
+            caught.seek(0)
+            for line in caught:
+                if not _CHATTER.search(line):
+                    sys.stderr.buffer.write(line)
+            sys.stderr.flush()
+    tf.logging.set_verbosity(tf.logging.ERROR)
+    warnings.filterwarnings('ignore', message='`layer.apply` is deprecated')

@@ -142,9 +142,7 @@ def run(
       DataError: a record that cannot be used.
       OutputError: a folder or checkpoint that cannot be written.
     """
-    creator = tf.train.ChiefSessionCreator(
-        _scaffold(start, step.begin, cluster), chosen.workers.master, session_config
-    )
+    scaffold = _scaffold(start, step.begin, cluster)
     checkpoints.make_folder(chosen.run.train_dir, 'train_dir')
     observers = (
         _Observers(chosen.run, length, start.saver, step.weights_finite)
@@ -153,7 +151,9 @@ def run(
     )
     with _graceful_stop() as stop, contextlib.closing(observers):
         try:
-            with tf.train.MonitoredSession(creator) as session:
+            with tf.train.SingularMonitoredSession(
+                scaffold=scaffold, master=chosen.workers.master, config=session_config
+            ) as session:
                 _loop(length.total_steps, session, step, observers, stop)
         except (tf.errors.InvalidArgumentError, tf.errors.DataLossError) as error:
             raise errors.DataError(inputs.readable_error(error)) from error
@@ -162,7 +162,7 @@ def run(
 
 def _loop(
     total_steps: int,
-    session: tf.train.MonitoredSession,
+    session: tf.train.SingularMonitoredSession,
     step: Step,
     observers: _Observers | _NoObservers,
     stop: _Stop,

@@ -201,8 +201,8 @@ def training_scope(**kwargs):
 
 
 NETWORKS = (
-    Network('mobilenet_v2', mobilenet, training_scope),
-    Network('mobilenet_v2_140', mobilenet_v2_140, training_scope),
-    Network('mobilenet_v2_050', mobilenet_v2_050, training_scope),
-    Network('mobilenet_v2_035', mobilenet_v2_035, training_scope),
+    Network('mobilenet_v2', mobilenet, training_scope, 'bn_decay'),
+    Network('mobilenet_v2_140', mobilenet_v2_140, training_scope, 'bn_decay'),
+    Network('mobilenet_v2_050', mobilenet_v2_050, training_scope, 'bn_decay'),
+    Network('mobilenet_v2_035', mobilenet_v2_035, training_scope, 'bn_decay'),
 )
