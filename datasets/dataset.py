@@ -1,0 +1,28 @@
+"""What the rest of the suite knows about one split of a data set."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import tensorflow as tf
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """One split: which files, how many records, which classes, how to read a record. No tensors.
+
+    `parse` maps a scalar string tensor, one serialized record, to 'encoded' (string scalar),
+    'label' (int64 scalar, 0 .. num_classes - 1 in a sound set), 'bbox' (float32 [1, n, 4]: ymin,
+    xmin, ymax, xmax, 0..1) and 'filename' (string scalar, '' where the record has none).
+    """
+
+    name: str
+    split_name: str
+    data_sources: tuple[str, ...]  # record files, sorted
+    num_samples: int
+    num_classes: int  # outputs of a network, the background class included
+    has_background: bool  # label 0 stands for none of the classes and occurs in no record
+    labels_to_names: Mapping[int, str] | None
+    parse: Callable[[tf.Tensor], dict[str, tf.Tensor]]
+    items_to_descriptions: Mapping[str, str] = field(default_factory=dict)

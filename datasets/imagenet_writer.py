@@ -1,0 +1,219 @@
+"""ILSVRC-2012's extracted archives, or any tree of class folders, as TFRecords.
+
+Two published layouts are read, `train/` with `validation/` and `img_train/` with `img_val/`:
+
+    RAW/train/n01440764/*.JPEG ...        one folder per class, named by its synset
+    RAW/validation/n01440764/*.JPEG ...   the same, or flat: RAW/validation/*.JPEG with
+    RAW/synset_labels.txt                 one synset per line, for the sorted validation files
+
+Labels are 1, 2, ... in the order of the sorted synsets of the training folder; 0 is the background
+class.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from datasets import description, record_files
+from datasets.description import Description, Split
+from datasets.record_writer import (
+    ImageFile,
+    Progress,
+    WrittenSplit,
+    shuffled,
+    write_description,
+    write_split,
+)
+from slim.errors import DataError, OutputError, UsageError
+
+_LAYOUTS = (('train', 'validation'), ('img_train', 'img_val'))
+_SYNSETS_FILE = 'synset_labels.txt'
+_SHUFFLE_SEED = 12345
+
+_BACKGROUND_NAME = 'background'
+
+
+@dataclass(frozen=True)
+class RawImages:
+    """The image files of a tree, in sorted order, with their labels."""
+
+    synsets: tuple[str, ...]  # sorted; synset i has label i + 1
+    splits: dict[str, list[ImageFile]]
+
+
+def convert(
+    raw_data_dir: str,
+    output_dir: str,
+    train_shards: int = 1024,
+    validation_shards: int = 128,
+    name: str = 'imagenet',
+    progress: Progress = print,
+) -> Description:
+    """Writes the tree `raw_data_dir` into `output_dir`/train and /validation, then dataset.json.
+
+    Everything that can be checked is checked before the first file is written. Raises UsageError
+    for numbers or folders that make no sense, DataError for a tree that is not as above or holds a
+    bad file, OutputError for a folder that cannot be written or holds another set.
+    """
+    num_shards = {'train': train_shards, 'validation': validation_shards}
+    for split_name, count in num_shards.items():
+        if count < 1:
+            raise UsageError(f'--{split_name}_shards must be at least 1, not {count}')
+    if os.path.realpath(raw_data_dir) == os.path.realpath(output_dir):
+        raise UsageError(
+            f'The records cannot go into the folder of the images, {raw_data_dir}. '
+            'Give another one with --local_scratch_dir.'
+        )
+    raw = read_tree(raw_data_dir)
+    _check_output(
+        output_dir,
+        {split: min(count, len(raw.splits[split])) for split, count in num_shards.items()},
+    )
+    # Neighbours in the training files should be of different classes; validation has no order.
+    in_order = {
+        'train': shuffled(raw.splits['train'], _SHUFFLE_SEED),
+        'validation': raw.splits['validation'],
+    }
+    written = {
+        split_name: write_split(
+            images,
+            os.path.join(output_dir, split_name),
+            split_name,
+            num_shards[split_name],
+            progress,
+        )
+        for split_name, images in in_order.items()
+    }
+    _report_reencoded(written, progress)
+    about = Description(
+        name=name,
+        num_classes=len(raw.synsets) + 1,
+        has_background=True,
+        splits={key: Split(split.num_samples, split.num_shards) for key, split in written.items()},
+        label_names=(_BACKGROUND_NAME, *raw.synsets),
+    )
+    write_description(output_dir, about)
+    return about
+
+
+def read_tree(raw_data_dir: str) -> RawImages:
+    """Lists the images of a tree; the files themselves are not opened."""
+    train_dir, validation_dir = _find_layout(raw_data_dir)
+    synsets = tuple(_folders(train_dir))
+    if not synsets:
+        raise DataError(
+            f'{train_dir} has no class folders; expected one folder of images per class.'
+        )
+    labels = {synset: label for label, synset in enumerate(synsets, start=1)}
+    train = _read_class_folders(train_dir, labels)
+    if _folders(validation_dir):
+        validation = _read_class_folders(validation_dir, labels)
+    else:
+        validation = _read_flat(validation_dir, os.path.join(raw_data_dir, _SYNSETS_FILE), labels)
+    return RawImages(synsets, {'train': train, 'validation': validation})
+
+
+def _find_layout(raw_data_dir: str) -> tuple[str, str]:
+    if not os.path.isdir(raw_data_dir):
+        raise DataError(f'There is no folder {raw_data_dir!r}. Give it with --raw_data_dir.')
+    folders = _folders(raw_data_dir)
+    for layout in _LAYOUTS:
+        if set(layout) <= set(folders):
+            train, validation = layout
+            return os.path.join(raw_data_dir, train), os.path.join(raw_data_dir, validation)
+    expected = ' or '.join(f'{train}/ and {validation}/' for train, validation in _LAYOUTS)
+    raise DataError(
+        f'{raw_data_dir} must hold the folders {expected}; found {record_files.listed(folders)}.'
+    )
+
+
+def _read_class_folders(folder: str, labels: dict[str, int]) -> list[ImageFile]:
+    stray = _files(folder)
+    if stray:
+        raise DataError(
+            f'{folder} has both class folders and files ({record_files.listed(stray)}); '
+            'move the files away.'
+        )
+    images = []
+    for synset in _folders(folder):
+        _check_synset(synset, labels, folder)
+        class_dir = os.path.join(folder, synset)
+        names = _files(class_dir)
+        if not names:
+            raise DataError(f'The class folder {class_dir} has no images.')
+        if _folders(class_dir):
+            raise DataError(
+                f'The class folder {class_dir} has folders in it; expected images only.'
+            )
+        images += [
+            ImageFile(os.path.join(class_dir, name), labels[synset], synset) for name in names
+        ]
+    return images
+
+
+def _read_flat(folder: str, synsets_file: str, labels: dict[str, int]) -> list[ImageFile]:
+    names = _files(folder)
+    if not names:
+        raise DataError(f'{folder} has no images.')
+    if not os.path.isfile(synsets_file):
+        raise DataError(
+            f'{folder} has images without class folders, and there is no {synsets_file} to name '
+            'the synset of each, one per line.'
+        )
+    with open(synsets_file, encoding='utf-8') as file:
+        synsets = file.read().split()
+    if len(synsets) != len(names):
+        raise DataError(
+            f'{synsets_file} has {len(synsets)} lines, but {folder} has {len(names)} images.'
+        )
+    for synset in synsets:
+        _check_synset(synset, labels, synsets_file)
+    return [
+        ImageFile(os.path.join(folder, name), labels[synset], synset)
+        for name, synset in zip(names, synsets, strict=True)
+    ]
+
+
+def _check_synset(synset: str, labels: dict[str, int], where: str) -> None:
+    if synset not in labels:
+        raise DataError(
+            f'{where} names the class {synset!r}, for which there is no training folder.'
+        )
+
+
+def _check_output(output_dir: str, num_shards: dict[str, int]) -> None:
+    """OutputError when the folder holds a finished set, or files that would stay beside it."""
+    finished = os.path.join(output_dir, description.FILE_NAME)
+    if os.path.exists(finished):
+        raise OutputError(f'{finished} says that this set is finished. Give an empty folder.')
+    for split_name, count in num_shards.items():
+        folder = os.path.join(output_dir, split_name)
+        own = {record_files.shard_name(split_name, index, count) for index in range(count)}
+        other = sorted(set(_files(folder)) - own) if os.path.isdir(folder) else []
+        if other:
+            raise OutputError(
+                f'{folder} holds files of another run: {record_files.listed(other)}. '
+                'Remove them or give an empty folder.'
+            )
+
+
+def _report_reencoded(written: dict[str, WrittenSplit], progress: Progress) -> None:
+    for split_name, split in written.items():
+        if split.reencoded:
+            progress(
+                f'{split_name}: {len(split.reencoded)} files were not RGB or gray JPEG and were '
+                f'encoded anew: {record_files.listed(split.reencoded)}'
+            )
+
+
+def _folders(folder: str) -> list[str]:
+    """Sorted names of the visible folders in `folder`."""
+    with os.scandir(folder) as entries:
+        return sorted(e.name for e in entries if e.is_dir() and not e.name.startswith('.'))
+
+
+def _files(folder: str) -> list[str]:
+    """Sorted names of the visible files in `folder`; every one has to be an image."""
+    with os.scandir(folder) as entries:
+        return sorted(e.name for e in entries if e.is_file() and not e.name.startswith('.'))

@@ -1,0 +1,44 @@
+"""Steps that the preprocessings share: seeds, grayscale, pixel range, summaries."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+
+def split_seed(seed: tf.Tensor | None, count: int) -> list[tf.Tensor]:
+    """`count` independent seeds, int32 [2] each, that are functions of `seed` (integer [2]) alone.
+
+    None draws a seed from TensorFlow's stateful generator (which tf.random.set_seed makes
+    repeatable). Every random step uses stateless operations on one of these: the same seed gives
+    the same pixels whatever the number of parallel calls, so that a resumed run sees what it would
+    have seen.
+    """
+    if seed is None:
+        seed = tf.random.uniform([2], minval=0, maxval=tf.int32.max, dtype=tf.int32)
+    split = tf.random.experimental.stateless_split(tf.cast(seed, tf.int32), count)
+    return tf.unstack(split, num=count)
+
+
+def to_grayscale(image: tf.Tensor) -> tf.Tensor:
+    """One luminance channel [h, w, 1] of an RGB image; an image of one channel is handed back."""
+    return image if image.shape[-1] == 1 else tf.image.rgb_to_grayscale(image)
+
+
+def unit_scale(dtype: tf.DType) -> float:
+    """The factor that brings pixels of `dtype` to 0..1: 1/255 for uint8, 1 for floats."""
+    return 1.0 / dtype.max if dtype.is_integer else 1.0
+
+
+def scale_to_signed_unit(image: tf.Tensor) -> tf.Tensor:
+    """0..1 to -1..1."""
+    return (image - 0.5) * 2.0
+
+
+def add_image_summary(name: str, image: tf.Tensor) -> None:
+    """A TensorBoard image of `image` [h, w, c], where the session loop can collect it.
+
+    That is a plain graph only: inside a function, as in tf.data's map, a summary would never be
+    written.
+    """
+    if not tf.executing_eagerly() and not tf.inside_function():
+        tf.compat.v1.summary.image(name, image[tf.newaxis])

@@ -1,0 +1,112 @@
+"""Preprocessings by name; a network's name stands for the one that it was published with.
+
+To add one: a module with `preprocess_image(image, height, width, is_training=...,
+use_grayscale=..., seed=None)` and its names in the table below.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+
+from preprocessing import (
+    cifarnet_preprocessing,
+    digits_preprocessing,
+    inception_preprocessing,
+    lenet_preprocessing,
+    vgg_preprocessing,
+)
+from slim.errors import unknown_name
+
+PreprocessingFn = Callable[..., tf.Tensor]
+
+_NAMES: tuple[tuple[Any, tuple[str, ...]], ...] = (
+    (cifarnet_preprocessing, ('cifarnet', 'nasnet_cifar')),
+    # No network's own: for small light characters on a dark ground, as in the sample of digits.
+    (digits_preprocessing, ('digits',)),
+    (
+        inception_preprocessing,
+        (
+            'inception',
+            'inception_v1',
+            'inception_v2',
+            'inception_v3',
+            'inception_v4',
+            'inception_resnet_v2',
+            'mobilenet_v1',
+            'mobilenet_v1_075',
+            'mobilenet_v1_050',
+            'mobilenet_v1_025',
+            'mobilenet_v2',
+            'mobilenet_v2_140',
+            'mobilenet_v2_050',
+            'mobilenet_v2_035',
+            'mobilenet_v3_small',
+            'mobilenet_v3_small_minimalistic',
+            'mobilenet_v3_large',
+            'mobilenet_v3_large_minimalistic',
+            'mobilenet_edgetpu',
+            'mobilenet_edgetpu_075',
+            'nasnet_mobile',
+            'nasnet_large',
+            'pnasnet_mobile',
+            'pnasnet_large',
+            # Video networks: their frames, one by one.
+            'i3d',
+            's3dg',
+        ),
+    ),
+    (lenet_preprocessing, ('lenet',)),
+    (
+        vgg_preprocessing,
+        (
+            'vgg',
+            'vgg_a',
+            'vgg_16',
+            'vgg_19',
+            'resnet_v1_50',
+            'resnet_v1_101',
+            'resnet_v1_152',
+            'resnet_v1_200',
+            'resnet_v2_50',
+            'resnet_v2_101',
+            'resnet_v2_152',
+            'resnet_v2_200',
+            'alexnet_v2',
+            'overfeat',
+        ),
+    ),
+)
+
+preprocessing_fn_map: dict[str, Any] = {name: module for module, names in _NAMES for name in names}
+
+
+def get_preprocessing(
+    name: str, is_training: bool = False, use_grayscale: bool = False
+) -> PreprocessingFn:
+    """The preprocessing `name` as fn(image, output_height, output_width, **kwargs).
+
+    `fn` maps one image, uint8 [h, w, c], to float32 [output_height, output_width, c] in the range
+    that the networks of that name expect; with `use_grayscale` to one channel. `kwargs` go to the
+    module's `preprocess_image`; every one takes `seed` (integer [2]), which determines all that is
+    drawn. Raises UsageError for an unknown name.
+    """
+    if name not in preprocessing_fn_map:
+        raise unknown_name('preprocessing', name, preprocessing_fn_map)
+    preprocess_image = preprocessing_fn_map[name].preprocess_image
+
+    def preprocessing_fn(
+        image: tf.Tensor, output_height: int, output_width: int, **kwargs: Any
+    ) -> tf.Tensor:
+        return preprocess_image(
+            image,
+            output_height,
+            output_width,
+            is_training=is_training,
+            use_grayscale=use_grayscale,
+            **kwargs,
+        )
+
+    return preprocessing_fn
