@@ -61,6 +61,7 @@ def get_split(
         labels_to_names=about.labels_to_names()
         or _read_labels_file(dataset_dir, about.num_classes),
         parse=example_format.parse_example,
+        decode=example_format.decode_image,
         items_to_descriptions=example_format.ITEMS_TO_DESCRIPTIONS,
     )
 

@@ -11,7 +11,6 @@ from absl import flags
 
 from slim import errors
 
-USAGE_EXIT_CODE = 2
 _HELP_FLAGS = frozenset({'-h', '--h', '-help', '--help', '--helpshort', '--helpfull'})
 
 
@@ -54,5 +53,15 @@ def parse_flags(argv: Sequence[str]) -> None:
 
 def _help_text(program: str) -> str:
     documentation = (sys.modules['__main__'].__doc__ or '').strip()
-    listed = flags.FLAGS.module_help('slim.flags') or flags.FLAGS.get_help()
-    return f'{documentation}\n\nflags of {program}:\n{listed}'
+    by_module = flags.FLAGS.flags_by_module_dict()
+    own = {
+        flag.name: flag for name in (sys.argv[0], 'slim.flags') for flag in by_module.get(name, [])
+    }
+    lines = [
+        f'  --{flag.name}={_shown(flag)}\n      {flag.help}' for _, flag in sorted(own.items())
+    ]
+    return '\n'.join([documentation, '', f'flags of {program}, with their defaults:', *lines])
+
+
+def _shown(flag: flags.Flag) -> str:
+    return '' if flag.default is None else str(flag.default)

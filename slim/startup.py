@@ -52,7 +52,9 @@ def start(device: options.DeviceOptions, workers: options.ClusterOptions | None 
 
 
 # What TF 2.21 writes on each start whatever TF_CPP_MIN_LOG_LEVEL says.
-_CHATTER = re.compile(rb'absl::InitializeLog|oneDNN custom operations|cudart_stub|cuInit|cpu_feature')
+_CHATTER = re.compile(
+    rb'absl::InitializeLog|oneDNN custom operations|cudart_stub|cuInit|cpu_feature'
+)
 
 
 def _import_tensorflow_quietly() -> None:
