@@ -6,8 +6,8 @@
   python3 demo_mobilenetv2.py --computation_type=validation --train_dir=/tmp/run ...
 
 With --dataset_dir it trains with the published hyper-parameters, without it with a recipe for small
-pictures. Every flag of train_image_classifier.py and eval_image_classifier.py may be given and wins.
-Ends with the exit code of the script that failed, or 0.
+pictures. Every flag of train_image_classifier.py and eval_image_classifier.py may be given and
+wins. Ends with the exit code of the script that failed, or 0.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from typing import Any
 
 from absl import flags as absl_flags
 
-from slim import app, errors, flags, launcher, options
+from slim import app, errors, flags, launcher, options, startup
 
-# Sandler et al., "MobileNetV2: Inverted Residuals and Linear Bottlenecks", 2018, section 6.1, as the
-# classic suite's launcher spells it.
+# Sandler et al., "MobileNetV2: Inverted Residuals and Linear Bottlenecks", 2018, section 6.1, as
+# the classic suite's launcher spells it.
 PUBLISHED_RECIPE = {
     'model_name': 'mobilenet_v2',
     'preprocessing_name': 'inception_v2',
@@ -123,6 +123,7 @@ def _recipe(given: dict[str, Any]) -> dict[str, Any]:
         if 'model_name' in given:
             recipe.pop('preprocessing_name')  # Another network takes its own.
         return recipe
+    startup.import_tensorflow_quietly()
     from datasets import digits
 
     started = time.strftime('%Y%m%d-%H%M%S')

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from absl import flags
 
-from slim import app
+from slim import app, startup
 from slim.errors import UsageError
 
 _RAW_DATA_DIR = flags.DEFINE_string('raw_data_dir', None, 'Folder with train/ and validation/.')
@@ -29,7 +29,8 @@ def main() -> None:
         if not flag.value:
             raise UsageError(f'--{flag.name} is missing. Give it a folder.')
 
-    from datasets import imagenet_writer  # loads TensorFlow, which --help must not
+    startup.import_tensorflow_quietly()
+    from datasets import imagenet_writer
 
     about = imagenet_writer.convert(
         _RAW_DATA_DIR.value,

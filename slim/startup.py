@@ -41,7 +41,7 @@ def start(device: options.DeviceOptions, workers: options.ClusterOptions | None 
 
     precision.prepare_environment(device)
     # Only now: TensorFlow must see the environment.
-    _import_tensorflow_quietly()
+    import_tensorflow_quietly()
     from slim import cluster as cluster_lib
     from slim import devices
 
@@ -53,11 +53,12 @@ def start(device: options.DeviceOptions, workers: options.ClusterOptions | None 
 
 # What TF 2.21 writes on each start whatever TF_CPP_MIN_LOG_LEVEL says.
 _CHATTER = re.compile(
-    rb'absl::InitializeLog|oneDNN custom operations|cudart_stub|cuInit|cpu_feature'
+    rb'absl::InitializeLog|oneDNN custom operations|cudart_stub|cuInit|cpu_feature_guard|'
+    rb'To enable the following instructions'
 )
 
 
-def _import_tensorflow_quietly() -> None:
+def import_tensorflow_quietly() -> None:
     """Imports TensorFlow without its start-up chatter, unless the user has set its log level."""
     if 'TF_CPP_MIN_LOG_LEVEL' in os.environ:
         return

@@ -67,7 +67,7 @@ class NoOpScope:
 
 
 def safe_arg_scope(funcs, **kwargs):
-    """`slim.arg_scope(funcs, ...)` with the arguments that are not None; no scope if none is left."""
+    """`slim.arg_scope(funcs, ...)` with the arguments that are not None."""
     given = {name: value for name, value in kwargs.items() if value is not None}
     return slim.arg_scope(funcs, **given) if given else NoOpScope()
 

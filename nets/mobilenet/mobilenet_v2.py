@@ -130,7 +130,8 @@ def mobilenet(
         `prediction_fn`, `use_reduce_mean_for_pooling`.
 
     Returns:
-      (logits, end_points), float32 [batch, num_classes] and a dictionary: see `mobilenet.mobilenet`.
+      (logits, end_points), float32 [batch, num_classes] and a dictionary: see
+      `mobilenet.mobilenet`.
 
     Raises:
       UsageError: bad arguments; no variable was created then.
