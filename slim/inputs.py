@@ -79,7 +79,8 @@ def training_batches(
 
     def epoch_records(epoch: tf.Tensor) -> tf.data.Dataset:
         in_order = _shuffled_records(records, batch.batch_size, seed, epoch, num_readers)
-        return in_order.skip(tf.where(epoch == first_epoch, tf.cast(offset, tf.int64), 0))
+        first = tf.equal(epoch, first_epoch)  # `==` is identity in a v1 graph.
+        return in_order.skip(tf.where(first, tf.cast(offset, tf.int64), 0))
 
     def example(number: tf.Tensor, record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         image_seed = tf.stack([tf.constant(seed, tf.int32), tf.cast(number, tf.int32)])

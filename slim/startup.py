@@ -21,7 +21,7 @@ class Runtime:
     cluster: Any  # cluster.Cluster
 
     def session_config(self) -> Any:
-        """ConfigProto of sessions: no soft placement, so that a wrong placement is an error."""
+        """ConfigProto of sessions. Cards leave to the CPU what they have no kernel for."""
         import tensorflow.compat.v1 as tf
 
         return tf.ConfigProto(allow_soft_placement=self.device.kind != 'CPU')
@@ -73,6 +73,8 @@ def import_tensorflow_quietly() -> None:
             # Looking for a GPU has its own messages where there is none.
             tf.config.list_physical_devices('GPU')
         finally:
+            # TensorFlow has read it; the scripts that this one starts decide for themselves.
+            del os.environ['TF_CPP_MIN_LOG_LEVEL']
             os.dup2(real_stderr, 2)
             os.close(real_stderr)
             caught.seek(0)

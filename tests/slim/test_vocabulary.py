@@ -1,0 +1,85 @@
+"""`import slim`: TF-Slim's names, repaired, with tf_slim's own arg_scope stack."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow.compat.v1 as tf
+
+import slim
+
+
+def test_importing_slim_and_its_flags_loads_no_tensorflow():
+    code = (
+        'import sys, slim\n'
+        'from slim import app, flags, launcher, options, schedules, startup\n'
+        'assert "tensorflow" not in sys.modules and "tf_slim" not in sys.modules\n'
+        'slim.conv2d\n'
+        'assert "tf_slim" in sys.modules\n'
+    )
+    subprocess.run([sys.executable, '-c', code], check=True, capture_output=True)
+
+
+@pytest.mark.parametrize('first', ['import tf_slim', 'import nets.nets_factory'])
+def test_tf_slim_shares_the_arg_scope_stack_whichever_comes_first(first):
+    code = (
+        f'{first}\nimport slim, tf_slim\n'
+        'import tensorflow.compat.v1 as tf\n'
+        'with tf.Graph().as_default(), slim.arg_scope([slim.conv2d], normalizer_fn=tf_slim.batch_norm):\n'
+        '  tf_slim.conv2d(tf.zeros([1, 8, 8, 3]), 4, 3, scope="a")\n'
+        '  with tf_slim.arg_scope([tf_slim.conv2d], normalizer_fn=None):\n'
+        '    slim.conv2d(tf.zeros([1, 8, 8, 3]), 4, 3, scope="b")\n'
+        '  names = [v.op.name for v in tf.global_variables()]\n'
+        'assert "a/BatchNorm/beta" in names and "b/biases" in names, names\n'
+    )
+    subprocess.run([sys.executable, '-c', code], check=True, capture_output=True)
+
+
+def test_layers_and_losses_build_and_train():
+    with tf.Graph().as_default(), tf.Session() as session:
+        tf.set_random_seed(1)
+        images = tf.random.stateless_normal([8, 9, 9, 3], seed=[1, 2])
+        with slim.arg_scope([slim.conv2d, slim.separable_conv2d], normalizer_fn=slim.batch_norm):
+            net = slim.conv2d(images, 6, 3, stride=2)
+            net = slim.separable_conv2d(net, None, 3, depth_multiplier=1)
+            net = slim.conv2d(net, 8, 1, weights_regularizer=slim.l2_regularizer(0.01))
+        net = slim.max_pool2d(net, 2)
+        net = slim.dropout(slim.flatten(net), 0.9)
+        logits = slim.fully_connected(net, 4, activation_fn=None)
+        labels = slim.one_hot_encoding(tf.constant([0, 1, 2, 3] * 2), 4)
+        slim.losses.softmax_cross_entropy(logits, labels)
+        total_loss = slim.losses.get_total_loss()
+        train_op = slim.learning.create_train_op(
+            total_loss, tf.train.GradientDescentOptimizer(0.1), clip_gradient_norm=1.0
+        )
+        session.run([tf.global_variables_initializer(), tf.local_variables_initializer()])
+        losses = [float(session.run(train_op)) for _ in range(30)]
+        assert np.isfinite(losses).all()
+        assert losses[-1] < losses[0] - 0.3
+
+
+@pytest.mark.parametrize(
+    ('module', 'name'),
+    [
+        ('tensorflow.python.framework.ops', 'IndexedSlices'),
+        ('tensorflow.python.ops.array_ops', 'unstack'),
+        ('tensorflow.python.ops.control_flow_ops', 'while_loop'),
+        ('tensorflow.python.ops.variable_scope', 'variable'),
+    ],
+)
+def test_names_that_moved_inside_tensorflow_are_back(module, name):
+    import importlib
+
+    assert slim.conv2d
+    assert callable(getattr(importlib.import_module(module), name))
+
+
+def test_repeated_layers_stack_and_repeat():
+    with tf.Graph().as_default():
+        net = slim.repeat(tf.zeros([1, 8, 8, 3]), 2, slim.conv2d, 4, 3, scope='conv1')
+        net = slim.stack(net, slim.conv2d, [(5, [1, 1]), (6, [1, 1])], scope='conv2')
+        assert net.shape.as_list() == [1, 8, 8, 6]
+        names = [variable.op.name for variable in slim.get_model_variables()]
+        assert 'conv1/conv1_2/weights' in names
+        assert 'conv2/conv2_2/biases' in names
