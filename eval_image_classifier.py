@@ -67,6 +67,8 @@ def evaluate(chosen: options.Evaluation, runtime: startup.Runtime) -> int:
             runtime.session_config(),
         )
     evaluator.publish(result, chosen.run.eval_dir)
+    if chosen.input.max_num_batches is None:
+        evaluator.check_complete(result)
     return 0
 
 

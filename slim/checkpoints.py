@@ -180,6 +180,9 @@ def start(origin: Origin, tuning: options.FineTuningOptions) -> Start:
             'It is of another network or other flags: give its --model_name, --optimizer and '
             '--moving_average_decay, or another --train_dir',
         )
+        # So that the oldest go also when they are from before the stop.
+        state = tf.train.get_checkpoint_state(os.path.dirname(origin.resume_from))
+        saver.recover_last_checkpoints(list(state.all_model_checkpoint_paths))
         return Start(saver, resume_from=origin.resume_from)
     if tuning.checkpoint_path is None:
         return Start(saver)

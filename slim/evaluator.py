@@ -68,7 +68,10 @@ def evaluate(
 
 
 def publish(result: Result, folder: str) -> None:
-    """Prints the result; `folder` gets it as eval_results.json and TensorBoard summaries."""
+    """Prints the result; `folder` gets it as eval_results.json and TensorBoard summaries.
+
+    `images: N/M` counts what was evaluated and what the split should hold.
+    """
     print(f'images: {result.images}/{result.expected_images}')
     print(f'Accuracy: {result.accuracy:.4f}')
     print(f'Recall_5: {result.recall_5:.4f}', flush=True)
@@ -83,3 +86,15 @@ def publish(result: Result, folder: str) -> None:
         writer = tf.summary.FileWriter(folder)
         monitor.write_scalars(writer, tags, result.step)
         writer.close()
+
+
+def check_complete(result: Result) -> None:
+    """DataError where a whole pass saw another number of records than the split should hold.
+
+    TensorFlow takes a file that is cut off at a record's head for one that ends there.
+    """
+    if result.images != result.expected_images:
+        raise errors.DataError(
+            f'The records hold {result.images} images, but the split should have '
+            f'{result.expected_images}: complete the files, or describe them in a dataset.json'
+        )

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
-from slim import options, optimizers
+from slim import optimizers, options
 
 _CASES = json.loads((pathlib.Path(__file__).parents[1] / 'data' / 'optimization.json').read_text())
 

@@ -32,7 +32,7 @@ def chosen(train_dir, steps=8, **run):
     )
 
 
-def train(train_dir, steps=8, learning_rate=0.1, poison_step=None, **run):
+def train(train_dir, steps=8, learning_rate=0.01, poison_step=None, **run):
     """Trains a linear layer with batch norm and dropout; inputs are a function of the step.
 
     The loss is NaN at `poison_step`.
@@ -72,9 +72,10 @@ def values(train_dir):
 
 
 def test_a_run_learns_saves_and_logs_the_classic_line(tmp_path, capsys):
-    assert train(tmp_path, steps=40) == 0
-    records = [json.loads(line) for line in open(tmp_path / 'metrics.jsonl')]
-    assert [record['step'] for record in records] == list(range(2, 41, 2))
+    assert train(tmp_path, steps=100) == 0
+    metrics = (tmp_path / 'metrics.jsonl').read_text()
+    records = [json.loads(line) for line in metrics.splitlines()]
+    assert [record['step'] for record in records] == list(range(2, 101, 2))
     assert np.mean([r['loss'] for r in records[-5:]]) < 0.5 * records[0]['loss']
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith('global')]
     first = records[0]
@@ -82,10 +83,10 @@ def test_a_run_learns_saves_and_logs_the_classic_line(tmp_path, capsys):
         f'global step 2: loss = {first["loss"]:.4f} ({first["sec_per_step"]:.3f} sec/step)'
     )
     assert 'images/sec' in lines[0]
-    assert 'learning rate 0.1' in lines[0]
+    assert 'learning rate 0.01' in lines[0]
     assert 'epoch 0.50' in lines[0]
     assert 'time left' in lines[0]
-    assert tf.train.latest_checkpoint(str(tmp_path)).endswith('model.ckpt-40')
+    assert tf.train.latest_checkpoint(str(tmp_path)).endswith('model.ckpt-100')
 
 
 def test_stopping_and_resuming_gives_the_same_values_as_one_go(tmp_path):
@@ -116,7 +117,7 @@ def test_averages_follow_the_updated_variables_and_statistics_move(tmp_path):
 def test_a_loss_that_is_not_finite_stops_the_run_and_saves_nothing(tmp_path):
     train(tmp_path, steps=3)
     good = values(tmp_path)
-    with pytest.raises(errors.NonFiniteLossError, match='nan at step 6 with learning rate 0.1'):
+    with pytest.raises(errors.NonFiniteLossError, match=r'nan at step 6 with learning rate 0.01'):
         train(tmp_path, steps=9, poison_step=5)
     assert tf.train.latest_checkpoint(str(tmp_path)).endswith('model.ckpt-3')
     np.testing.assert_array_equal(
