@@ -19,8 +19,8 @@ from preprocessing.image_steps import (
     unit_scale,
 )
 
-# Small on purpose: with three times as much a small network needs many more steps than the sample is
-# worth to reach the same accuracy.
+# Small on purpose: with three times as much a small network needs many more steps than the sample
+# is worth to reach the same accuracy.
 _MAX_SHIFT = 0.03  # of the side: 1 pixel of 32
 _MAX_ANGLE = math.radians(4)
 _MAX_LOG_SCALE = math.log(1.05)

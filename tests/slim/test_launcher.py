@@ -37,9 +37,15 @@ def test_signals_go_on_to_the_child(tmp_path, number):
         f'signal.signal({int(number)}, lambda *_: sys.exit(55))\n'
         f'pathlib.Path({str(tmp_path / "ready")!r}).touch()\n'
         'time.sleep(60)\n'
-    ) parent = f'import sys; from slim import launcher; sys.exit(launcher.run([sys.executable, "-c",
-    {child!r}]))' process = subprocess.Popen([sys.executable, '-c', parent]) deadline =
-    time.monotonic() + 30 while not (tmp_path / 'ready').exists() and time.monotonic() < deadline:
+    )
+    parent = (
+        'import sys\n'
+        'from slim import launcher\n'
+        f'sys.exit(launcher.run([sys.executable, "-c", {child!r}]))\n'
+    )
+    process = subprocess.Popen([sys.executable, '-c', parent])
+    deadline = time.monotonic() + 30
+    while not (tmp_path / 'ready').exists() and time.monotonic() < deadline:
         time.sleep(0.02)
     process.send_signal(number)
     assert process.wait(30) == 55

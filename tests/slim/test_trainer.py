@@ -76,7 +76,8 @@ def test_a_run_learns_saves_and_logs_the_classic_line(tmp_path, capsys):
     metrics = (tmp_path / 'metrics.jsonl').read_text()
     records = [json.loads(line) for line in metrics.splitlines()]
     assert [record['step'] for record in records] == list(range(2, 101, 2))
-    assert np.mean([r['loss'] for r in records[-5:]]) < 0.5 * records[0]['loss']
+    losses = [record['loss'] for record in records]
+    assert np.mean(losses[-15:]) < 0.7 * np.mean(losses[:15])
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith('global')]
     first = records[0]
     assert lines[0].startswith(

@@ -26,7 +26,8 @@ def test_tf_slim_shares_the_arg_scope_stack_whichever_comes_first(first):
     code = (
         f'{first}\nimport slim, tf_slim\n'
         'import tensorflow.compat.v1 as tf\n'
-        'with tf.Graph().as_default(), slim.arg_scope([slim.conv2d], normalizer_fn=tf_slim.batch_norm):\n'
+        'norm = tf_slim.batch_norm\n'
+        'with tf.Graph().as_default(), slim.arg_scope([slim.conv2d], normalizer_fn=norm):\n'
         '  tf_slim.conv2d(tf.zeros([1, 8, 8, 3]), 4, 3, scope="a")\n'
         '  with tf_slim.arg_scope([tf_slim.conv2d], normalizer_fn=None):\n'
         '    slim.conv2d(tf.zeros([1, 8, 8, 3]), 4, 3, scope="b")\n'
