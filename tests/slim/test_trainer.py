@@ -33,7 +33,7 @@ def chosen(train_dir, steps=8, **run):
 
 
 def train(train_dir, steps=8, learning_rate=0.01, poison_step=None, **run):
-    """Trains a linear layer with batch norm and dropout; inputs are a function of the step.
+    """Trains a linear layer with batch norm and dropout; three batches of inputs in turn.
 
     The loss is NaN at `poison_step`.
     """
@@ -42,10 +42,10 @@ def train(train_dir, steps=8, learning_rate=0.01, poison_step=None, **run):
     with tf.Graph().as_default():
         tf.set_random_seed(5)
         global_step = tf.train.create_global_step()
-        step_seed = tf.stack([global_step.read_value(), 1])
+        step_seed = tf.stack([global_step.read_value() % 3, 1])
         images = tf.random.stateless_normal([4, 6], step_seed)
-        net = slim.batch_norm(slim.fully_connected(images, 5), is_training=True, decay=0.5)
-        net = slim.dropout(net, 0.5)
+        net = slim.batch_norm(slim.fully_connected(images, 32), is_training=True, decay=0.5)
+        net = slim.dropout(net, 0.9)
         logits = slim.fully_connected(net, 1, activation_fn=None)
         loss = tf.reduce_mean((logits[:, 0] - tf.reduce_sum(images, axis=1)) ** 2)
         if poison_step is not None:
