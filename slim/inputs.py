@@ -13,9 +13,12 @@ from typing import Any, Protocol
 
 import tensorflow as tf
 
-# Enough to mix classes that lie in order, little enough to hold: 2,048 ImageNet pictures are 230
-# MB.
+# Enough to mix classes that lie in order, little enough to hold: 2,048 ImageNet images are 230 MB.
 _MIN_SHUFFLE_BUFFER, _SHUFFLE_BATCHES = 2048, 20
+
+# The functions given to tf.data hold no Python branches on tensors; converting them, and all that
+# they call, costs seconds at each start.
+_as_written = tf.autograph.experimental.do_not_convert
 
 
 class RecordSet(Protocol):
@@ -77,11 +80,13 @@ def training_batches(
     first_image = first_step * images_per_step
     first_epoch, offset = divmod(first_image, records.num_samples)
 
+    @_as_written
     def epoch_records(epoch: tf.Tensor) -> tf.data.Dataset:
         in_order = _shuffled_records(records, batch.batch_size, seed, epoch, num_readers)
         first = tf.equal(epoch, first_epoch)  # `==` is identity in a v1 graph.
         return in_order.skip(tf.where(first, tf.cast(offset, tf.int64), 0))
 
+    @_as_written
     def example(number: tf.Tensor, record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         image_seed = tf.stack([tf.constant(seed, tf.int32), tf.cast(number, tf.int32)])
         return _example(records, preprocess, batch, record, seed=image_seed)
@@ -101,9 +106,11 @@ def evaluation_batches(
     static.
     """
 
+    @_as_written
     def example(record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         return _example(records, preprocess, batch, record)
 
+    @_as_written
     def fill_up(images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         count = tf.shape(labels)[0]
         missing = batch.batch_size - count

@@ -176,7 +176,7 @@ def split_conv(input_tensor, num_outputs, num_ways, scope, divisible_by=8, **kwa
     return tf.concat(outputs, 3, name=f'{scope}_concat')
 
 
-def _given(**kwargs: Any) -> dict[str, Any]:
+def given_arguments(**kwargs: Any) -> dict[str, Any]:
     """The arguments that are not None, so that None leaves the surrounding arg scope in force."""
     return {name: value for name, value in kwargs.items() if value is not None}
 
@@ -296,8 +296,10 @@ def expanded_conv(
 
     with (
         block_scope(scope, 'expanded_conv'),
-        slim.arg_scope([slim.conv2d], **_given(activation_fn=inner_activation_fn)),
-        slim.arg_scope([slim.separable_conv2d], **_given(activation_fn=depthwise_activation_fn)),
+        slim.arg_scope([slim.conv2d], **given_arguments(activation_fn=inner_activation_fn)),
+        slim.arg_scope(
+            [slim.separable_conv2d], **given_arguments(activation_fn=depthwise_activation_fn)
+        ),
     ):
         shortcut = net = tf.identity(input_tensor, name='input')
         num_inputs = net.shape.as_list()[3]

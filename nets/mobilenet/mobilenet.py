@@ -67,8 +67,8 @@ class NoOpScope:
 
 
 def safe_arg_scope(funcs, **kwargs):
-    """`slim.arg_scope(funcs, ...)` with the arguments that are not None."""
-    given = {name: value for name, value in kwargs.items() if value is not None}
+    """`slim.arg_scope(funcs, ...)` with the arguments that are not None; none left, no scope."""
+    given = conv_blocks.given_arguments(**kwargs)
     return slim.arg_scope(funcs, **given) if given else NoOpScope()
 
 

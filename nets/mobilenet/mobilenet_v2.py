@@ -130,8 +130,7 @@ def mobilenet(
         `prediction_fn`, `use_reduce_mean_for_pooling`.
 
     Returns:
-      (logits, end_points), float32 [batch, num_classes] and a dictionary: see
-      `mobilenet.mobilenet`.
+      (logits, end_points) as of `mobilenet.mobilenet`; the logits are float32 [batch, num_classes].
 
     Raises:
       UsageError: bad arguments; no variable was created then.

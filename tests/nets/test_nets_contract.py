@@ -1,0 +1,73 @@
+"""Every network of the factory against its contract file: a new row is tested by having one."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import network_facts
+import pytest
+
+import slim
+from nets import nets_factory
+from nets.mobilenet import mobilenet_v2
+
+NETWORKS = [network.name for network in nets_factory.NETWORKS]
+
+
+def _close(value: Any) -> Any:
+    """`value` with the floating-point numbers in it rounded to six digits; float32 has no more."""
+    if isinstance(value, float):
+        return float(f'{value:.6g}')
+    if isinstance(value, dict):
+        return {key: _close(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_close(item) for item in value]
+    return value
+
+
+def _assert_facts(built: network_facts.Built, contract: dict[str, Any]) -> None:
+    measured = network_facts.measure(built, list(contract))
+    for fact, expected in contract.items():
+        assert _close(measured[fact]) == _close(expected), fact
+
+
+@pytest.mark.parametrize('form', network_facts.FORMS)
+@pytest.mark.parametrize('name', NETWORKS)
+def test_network_is_what_the_contract_says(name: str, form: str) -> None:
+    contract = network_facts.load_contract(name)
+    network_fn = nets_factory.get_network_fn(
+        name, contract['num_classes'], weight_decay=4e-5, is_training=form == 'train'
+    )
+    built = network_facts.build(network_fn, contract['input_shape'])
+    _assert_facts(built, contract[form])
+    if form == 'train':
+        assert network_facts.variables_without_gradient(built) == []
+
+
+@pytest.mark.parametrize('name', NETWORKS)
+def test_image_size_is_on_the_row_and_on_the_function(name: str) -> None:
+    expected = network_facts.load_contract(name)['default_image_size']
+    row = next(row for row in nets_factory.NETWORKS if row.name == name)
+    assert row.image_size == expected
+    assert nets_factory.get_network_fn(name, num_classes=10).default_image_size == expected
+
+
+LIBRARY_FORMS = {
+    'mobilenet_v2_os16': functools.partial(mobilenet_v2.mobilenet_base, output_stride=16),
+    'mobilenet_v2_os8_explicit': functools.partial(
+        mobilenet_v2.mobilenet_base, output_stride=8, use_explicit_padding=True
+    ),
+    'mobilenet_v2_base_group_norm': mobilenet_v2.mobilenet_base_group_norm,
+}
+
+
+@pytest.mark.parametrize('name', LIBRARY_FORMS)
+def test_library_form_is_what_the_contract_says(name: str) -> None:
+    contract = network_facts.load_contract(f'variants/{name}')
+    scope = {}
+    if name != 'mobilenet_v2_base_group_norm':  # recorded without an arg scope
+        scope = mobilenet_v2.training_scope(is_training=True, weight_decay=4e-5)
+    with slim.arg_scope(scope):
+        built = network_facts.build(LIBRARY_FORMS[name], contract['input_shape'])
+    _assert_facts(built, contract['train'])
