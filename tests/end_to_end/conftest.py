@@ -1,0 +1,48 @@
+"""Scripts run as a user runs them: another process, another working directory."""
+
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[2]
+SMALL = [
+    '--model_name=mobilenet_v2_035',
+    '--preprocessing_name=digits',
+    '--batch_size=16',
+]
+
+
+@pytest.fixture(scope='session')
+def cache(tmp_path_factory):
+    return tmp_path_factory.mktemp('cache')
+
+
+@pytest.fixture(scope='session')
+def digits(cache):
+    """Folder of the built-in sample's records."""
+    from datasets import digits
+
+    return digits.ensure_sample(str(cache))
+
+
+@pytest.fixture
+def script(tmp_path, cache):
+    """Runs a script in an empty working directory; checks its exit code; returns its output."""
+
+    def run(name, *arguments, code=0, environment=()):
+        finished = subprocess.run(
+            [sys.executable, str(ROOT / name), *arguments],
+            cwd=tmp_path,
+            env={**os.environ, 'TF_SLIM_SUITE_CACHE': str(cache), **dict(environment)},
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+        assert finished.returncode == code, finished.stdout + finished.stderr
+        assert 'Traceback' not in finished.stderr, finished.stderr
+        return finished
+
+    return run

@@ -1,0 +1,98 @@
+"""What can be wrong is one line with the value and the way out, and leaves nothing behind."""
+
+import os
+
+import conftest
+import pytest
+
+TRAIN, EVALUATE, DEMO = (
+    'train_image_classifier.py',
+    'eval_image_classifier.py',
+    'demo_mobilenetv2.py',
+)
+SCRIPTS = [TRAIN, EVALUATE, DEMO, 'preprocess_imagenet.py']
+
+
+@pytest.mark.parametrize('name', SCRIPTS)
+def test_help_needs_no_tensorflow_no_card_and_no_data(script, name, tmp_path):
+    (tmp_path / 'poison').mkdir()
+    for package in ('tensorflow', 'tf_slim', 'horovod', 'sklearn', 'PIL', 'numpy'):
+        (tmp_path / 'poison' / f'{package}.py').write_text('raise SystemExit("imported")')
+    shown = script(name, '--help', environment={'PYTHONPATH': str(tmp_path / 'poison')}.items())
+    assert f'flags of {name}' in shown.stdout
+    assert shown.stderr == ''
+
+
+# arguments, exit code, words of the message
+WRONG = [
+    ([TRAIN], 2, ['--dataset_dir']),
+    ([TRAIN, '--dataset_dir=DIGITS', '--bach_size=3'], 2, ['bach_size', 'batch_size']),
+    ([TRAIN, '--dataset_dir=DIGITS', '--batch_size=0'], 2, ['batch_size=0', 'at least 1']),
+    ([TRAIN, '--dataset_dir=DIGITS', '--optimizer=rmsprob'], 2, ['rmsprop']),
+    ([TRAIN, '--dataset_dir=DIGITS', '--num_ps_tasks=1'], 2, ['Horovod']),
+    ([TRAIN, '--dataset_dir=DIGITS', 'more'], 2, ["'more'"]),
+    ([TRAIN, '--dataset_dir=DIGITS', '--model_name=mobilnet_v2'], 2, ["'mobilenet_v2'"]),
+    ([TRAIN, '--dataset_dir=DIGITS', '--preprocessing_name=inceptoin'], 2, ["'inception'"]),
+    ([TRAIN, '--dataset_dir=DIGITS', '--dataset_name=imagnet'], 2, ["'imagenet'"]),
+    ([TRAIN, '--dataset_dir=DIGITS', '--dataset_split_name=test'], 2, ["'test'", 'validation']),
+    ([TRAIN, '--dataset_dir=DIGITS', '--dtype=bf16', '--device=cpu'], 2, ['bf16', 'fp32']),
+    ([TRAIN, '--dataset_dir=DIGITS', '--device=hpu'], 1, ['no Gaudi card', 'habana-tensorflow']),
+    ([TRAIN, '--dataset_dir=MISSING'], 1, ['MISSING', '--dataset_dir']),
+    ([TRAIN, '--dataset_dir=EMPTY'], 1, ['EMPTY']),
+    ([TRAIN, '--dataset_dir=DIGITS', '--train_dir=FILE/run'], 1, ['FILE', 'train_dir']),
+    ([TRAIN, '--dataset_dir=DIGITS', '--checkpoint_path=MISSING'], 1, ['--checkpoint_path']),
+    ([EVALUATE, '--dataset_dir=DIGITS', '--checkpoint_path=EMPTY'], 1, ['no checkpoint']),
+    ([EVALUATE, '--dataset_dir=DIGITS', '--quantize'], 2, ['quantize', 'contrib']),
+    ([DEMO, '--computation_type=trian'], 2, ["'train'"]),
+    ([DEMO, '--dataset_dir=MISSING'], 1, ['MISSING']),
+    ([DEMO, '--dataset_dir=DIGITS', '--num_workers=2'], 2, ['mpirun']),
+]
+
+
+@pytest.mark.parametrize(('command', 'code', 'words'), WRONG, ids=lambda value: str(value)[:60])
+def test_wrong_input_is_one_line_and_leaves_nothing(script, digits, tmp_path, command, code, words):
+    (tmp_path / 'EMPTY').mkdir()
+    (tmp_path / 'FILE').write_text('')
+    before = sorted(os.listdir(tmp_path))
+    name, *arguments = (word.replace('DIGITS', digits) for word in command)
+    defaults = {'--train_dir': 'made', '--eval_dir': 'made'}
+    for flag, value in defaults.items():
+        if name != TRAIN and flag == '--train_dir':
+            continue
+        if name == TRAIN and flag == '--eval_dir':
+            continue
+        if not any(argument.startswith(flag) for argument in arguments):
+            arguments.append(f'{flag}={tmp_path / value}')
+    failed = script(name, *arguments, code=code)
+    lines = [line for line in failed.stderr.splitlines() if 'error:' in line]
+    assert len(lines) == 1, failed.stderr
+    for word in words:
+        assert word in lines[0]
+    assert sorted(os.listdir(tmp_path)) == before
+
+
+def test_a_checkpoint_of_other_classes_lists_variables_and_flag(script, digits, tmp_path):
+    common = [f'--dataset_dir={digits}', *conftest.SMALL, '--max_number_of_steps=1']
+    script(TRAIN, *common, f'--train_dir={tmp_path / "ten"}', '--train_image_size=32')
+    failed = script(
+        TRAIN,
+        *common,
+        f'--train_dir={tmp_path / "nine"}',
+        f'--checkpoint_path={tmp_path / "ten"}',
+        '--train_image_size=32',
+        '--labels_offset=1',
+        code=1,
+    )
+    assert 'MobilenetV2/Logits/Conv2d_1c_1x1/weights' in failed.stderr
+    assert '--checkpoint_exclude_scopes=MobilenetV2/Logits' in failed.stderr
+    assert not (tmp_path / 'nine').exists()
+
+    failed = script(
+        TRAIN,
+        *common,
+        f'--train_dir={tmp_path / "off"}',
+        '--train_image_size=32',
+        '--labels_offset=1',
+        code=1,
+    )
+    assert 'has label 0, but the classes of this set are 1 to 9' in failed.stderr
