@@ -137,6 +137,11 @@ def make_record(image: ImageFile) -> tuple[tf.train.Example, bool]:
     return example, not as_it_is
 
 
+def serialize(example: tf.train.Example) -> bytes:
+    """The same bytes for the same record in every process and with every TensorFlow."""
+    return example.SerializeToString(deterministic=True)
+
+
 def _as_jpeg(opened: Image.Image) -> bytes:
     encoded = io.BytesIO()
     opened.convert('RGB').save(encoded, 'JPEG', quality=_REENCODED_QUALITY, subsampling=0)
@@ -149,7 +154,7 @@ def _write_shard(images: Sequence[ImageFile], path: str) -> list[str]:
     with _new_file(path) as temporary, tf.io.TFRecordWriter(temporary) as writer:
         for image in images:
             example, is_new = make_record(image)
-            writer.write(example.SerializeToString(deterministic=True))
+            writer.write(serialize(example))
             if is_new:
                 reencoded.append(image.path)
     return reencoded

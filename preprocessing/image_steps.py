@@ -24,11 +24,6 @@ def to_grayscale(image: tf.Tensor) -> tf.Tensor:
     return image if image.shape[-1] == 1 else tf.image.rgb_to_grayscale(image)
 
 
-def unit_scale(dtype: tf.DType) -> float:
-    """The factor that brings pixels of `dtype` to 0..1: 1/255 for uint8, 1 for floats."""
-    return 1.0 / dtype.max if dtype.is_integer else 1.0
-
-
 def scale_to_signed_unit(image: tf.Tensor) -> tf.Tensor:
     """0..1 to -1..1."""
     return (image - 0.5) * 2.0

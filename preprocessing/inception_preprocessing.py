@@ -16,7 +16,6 @@ from preprocessing.image_steps import (
     scale_to_signed_unit,
     split_seed,
     to_grayscale,
-    unit_scale,
 )
 from slim.errors import UsageError
 
@@ -197,7 +196,7 @@ def preprocess_for_eval(
         if height and width:
             image = _resize(image, height, width, _RESIZE_METHODS[0])
         else:
-            image = tf.cast(image, tf.float32) * unit_scale(image.dtype)
+            image = tf.image.convert_image_dtype(image, tf.float32)
         if use_grayscale:
             image = to_grayscale(image)
         return scale_to_signed_unit(image)
@@ -238,8 +237,8 @@ def preprocess_image(
 
 def _resize(image: tf.Tensor, height: int, width: int, method: int) -> tf.Tensor:
     """float32 [height, width, c] in 0..1, by TF 1's pixel grid, as published weights expect it."""
-    resized = tf.compat.v1.image.resize_images(image, [height, width], method=method)
-    return tf.cast(resized, tf.float32) * unit_scale(image.dtype)
+    image = tf.image.convert_image_dtype(image, tf.float32)
+    return tf.compat.v1.image.resize_images(image, [height, width], method=method)
 
 
 def _summarize_boxes(name: str, image: tf.Tensor, boxes: tf.Tensor) -> None:

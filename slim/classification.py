@@ -32,7 +32,7 @@ def training_clone(
     images, labels = next_batch()
     one_hot = tf.one_hot(labels, num_classes)
     logits, end_points = network_fn(images)
-    heads = [(logits, 1.0, None)]
+    heads: list[tuple[Any, float, str | None]] = [(logits, 1.0, None)]
     if 'AuxLogits' in end_points:
         heads.insert(0, (end_points['AuxLogits'], _AUXILIARY_WEIGHT, 'aux_loss'))
     for head, weight, scope in heads:

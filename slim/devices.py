@@ -64,7 +64,7 @@ def choose(wanted: str) -> Device:
 
 
 def _first_available() -> Device:
-    reasons = []
+    reasons: list[str] = []
     for name, find_missing in _MISSING.items():
         missing = find_missing()
         if not missing:

@@ -157,7 +157,7 @@ def run(
                 _loop(length.total_steps, session, step, observers, stop)
         except (tf.errors.InvalidArgumentError, tf.errors.DataLossError) as error:
             raise errors.DataError(inputs.readable_error(error)) from error
-    return 128 + stop.signal if stop.signal else 0
+    return 128 + stop.number if stop.number else 0
 
 
 def _loop(
@@ -171,7 +171,7 @@ def _loop(
     observers.start(session.raw_session(), reached)
     stopping = False
     while reached < total_steps and not stopping:
-        values = session.run(step.fetches, {step.stop_requested: stop.signal is not None})
+        values = session.run(step.fetches, {step.stop_requested: stop.number is not None})
         reached = int(values['step'])
         if values['failed']:
             raise errors.NonFiniteLossError(
@@ -281,7 +281,7 @@ class _NoObservers:
 class _Stop:
     """The signal that asked for the end of the run, once there was one."""
 
-    signal: int | None = None
+    number: int | None = None
 
 
 @contextlib.contextmanager
@@ -292,7 +292,7 @@ def _graceful_stop() -> Iterator[_Stop]:
 
     def note(number: int, frame: Any) -> None:
         del frame
-        stop.signal = number
+        stop.number = number
         print(f'{signal.Signals(number).name}: finishing this step and saving', flush=True)
         signal.signal(number, previous[number])
 

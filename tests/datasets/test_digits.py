@@ -48,6 +48,9 @@ def test_every_digit_is_in_one_split(cache, read_back):
         counts = collections.Counter(seen[split].values())
         assert set(counts) == set(range(10))
         assert max(counts.values()) - min(counts.values()) < number / 40  # in proportion
+    # The split is fixed: figures of today and of next year are about the same images.
+    first = sorted(seen['validation'])[:6]
+    assert first == [f'{number:04d}.jpg' for number in (0, 2, 4, 17, 21, 26)]
     assert not seen['train'].keys() & seen['validation'].keys()
     assert {*seen['train'], *seen['validation']} == {f'{number:04d}.jpg' for number in range(1797)}
 

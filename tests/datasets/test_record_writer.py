@@ -71,6 +71,16 @@ def test_same_input_same_bytes(images, write):
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
+def test_keys_are_in_order(images):
+    """Python's protocol buffers promise no order of their own from one process to the next."""
+    with open(images[0].path, 'rb') as file:
+        pixels = file.read()
+    example, _ = record_writer.make_record(images[0])
+    record = record_writer.serialize(example).replace(pixels, b'')
+    places = [record.index(key.encode()) for key in sorted(example.features.feature)]
+    assert places == sorted(places)
+
+
 def test_header_facts_of_a_jpeg_that_is_left_alone(images):
     values, reencoded = _features(images[3])
     assert not reencoded
