@@ -54,8 +54,7 @@ RUN_PATH = (
     'set_target_properties(${TF_TARGET_LIB} PROPERTIES BUILD_WITH_INSTALL_RPATH ON INSTALL_RPATH'
     ' "$ORIGIN/../../tensorflow:$ORIGIN/../../tensorflow/python:$ORIGIN/../../../..")'
 )
-# Without debug information the build is shorter, the library a tenth of the size, and free of the
-# building machine's paths.
+# Without debug information the build is shorter and the library a fifth of the size.
 NO_DEBUG_INFO = (
     'string(REPLACE "-g" "" CMAKE_CXX_FLAGS_RELWITHDEBINFO "${CMAKE_CXX_FLAGS_RELWITHDEBINFO}")'
 )
