@@ -37,6 +37,17 @@ BUILD_OPTIONS = {
     'HOROVOD_WITHOUT_PYTORCH': '1',
     'HOROVOD_WITHOUT_MXNET': '1',
 }
+# What a user may set for the build. HOROVOD_* has runtime settings too (HOROVOD_TIMELINE, say), and
+# those must not make another wheel.
+USER_OPTIONS = (
+    'HOROVOD_BUILD_',
+    'HOROVOD_CPU_OPERATIONS',
+    'HOROVOD_CUDA_',
+    'HOROVOD_GPU',
+    'HOROVOD_NCCL_',
+    'HOROVOD_ROCM_',
+    'HOROVOD_WITH',
+)
 # The instruction sets that Horovod's half-precision sums can use, as /proc/cpuinfo names them.
 CPU_FEATURES = ('f16c', 'avx', 'fma')
 
@@ -121,13 +132,13 @@ def arch_flags(cpuinfo: str) -> str:
 
 
 def build_options(environ: Mapping[str, str]) -> dict[str, str]:
-    """Horovod's build settings: ours, then the user's HOROVOD_* (HOROVOD_GPU_OPERATIONS=NCCL)."""
+    """Horovod's build settings: ours, then the user's (say HOROVOD_GPU_OPERATIONS=NCCL)."""
     options = dict(BUILD_OPTIONS)
     cpuinfo = Path('/proc/cpuinfo')
     flags = arch_flags(cpuinfo.read_text()) if cpuinfo.exists() else ''
     if flags:
         options['HOROVOD_BUILD_ARCH_FLAGS'] = flags
-    options.update({name: environ[name] for name in environ if name.startswith('HOROVOD_')})
+    options.update({name: environ[name] for name in environ if name.startswith(USER_OPTIONS)})
     return options
 
 
