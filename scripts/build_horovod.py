@@ -37,6 +37,17 @@ BUILD_OPTIONS = {
     'HOROVOD_WITHOUT_PYTORCH': '1',
     'HOROVOD_WITHOUT_MXNET': '1',
 }
+# What a user may set for the build. HOROVOD_* has runtime settings too (HOROVOD_TIMELINE, say), and
+# those must not make another wheel.
+USER_OPTIONS = (
+    'HOROVOD_BUILD_',
+    'HOROVOD_CPU_OPERATIONS',
+    'HOROVOD_CUDA_',
+    'HOROVOD_GPU',
+    'HOROVOD_NCCL_',
+    'HOROVOD_ROCM_',
+    'HOROVOD_WITH',
+)
 # The instruction sets that Horovod's half-precision sums can use, as /proc/cpuinfo names them.
 CPU_FEATURES = ('f16c', 'avx', 'fma')
 
@@ -54,8 +65,7 @@ RUN_PATH = (
     'set_target_properties(${TF_TARGET_LIB} PROPERTIES BUILD_WITH_INSTALL_RPATH ON INSTALL_RPATH'
     ' "$ORIGIN/../../tensorflow:$ORIGIN/../../tensorflow/python:$ORIGIN/../../../..")'
 )
-# Without debug information the build is shorter, the library a tenth of the size, and free of the
-# building machine's paths.
+# Without debug information the build is shorter and the library a fifth of the size.
 NO_DEBUG_INFO = (
     'string(REPLACE "-g" "" CMAKE_CXX_FLAGS_RELWITHDEBINFO "${CMAKE_CXX_FLAGS_RELWITHDEBINFO}")'
 )
@@ -122,13 +132,13 @@ def arch_flags(cpuinfo: str) -> str:
 
 
 def build_options(environ: Mapping[str, str]) -> dict[str, str]:
-    """Horovod's build settings: ours, then the user's HOROVOD_* (HOROVOD_GPU_OPERATIONS=NCCL)."""
+    """Horovod's build settings: ours, then the user's (say HOROVOD_GPU_OPERATIONS=NCCL)."""
     options = dict(BUILD_OPTIONS)
     cpuinfo = Path('/proc/cpuinfo')
     flags = arch_flags(cpuinfo.read_text()) if cpuinfo.exists() else ''
     if flags:
         options['HOROVOD_BUILD_ARCH_FLAGS'] = flags
-    options.update({name: environ[name] for name in environ if name.startswith('HOROVOD_')})
+    options.update({name: environ[name] for name in environ if name.startswith(USER_OPTIONS)})
     return options
 
 

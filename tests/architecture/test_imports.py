@@ -69,8 +69,8 @@ def imported_names(tree: ast.AST, package: str) -> Iterator[str]:
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             parents = package.split('.')[: len(package.split('.')) - node.level + 1]
-            base = '.'.join([*(parents if node.level else []), *filter(None, [node.module])])
-            yield from (f'{base}.{alias.name}' for alias in node.names)
+            base = [*(parents if node.level else []), *filter(None, [node.module])]
+            yield from ('.'.join([*base, alias.name]) for alias in node.names)
         elif isinstance(node, ast.Call) and node.args:
             called = getattr(node.func, 'attr', getattr(node.func, 'id', None))
             name = getattr(node.args[0], 'value', None)
@@ -162,3 +162,13 @@ def test_what_is_allowed_passes(path: str, source: str) -> None:
 @pytest.mark.skipif(not RUNTIME, reason='slim/ has no runtime module yet')
 def test_networks_do_not_reach_into_the_runtime() -> None:
     assert len(violations('nets/lenet.py', f'import {RUNTIME[0]}')) == 1
+
+
+def test_relative_imports_are_resolved() -> None:
+    tree = ast.parse('from . import a\nfrom .b import c\nfrom ..d import e\nfrom ... import f')
+    assert list(imported_names(tree, 'nets.mobilenet')) == [
+        'nets.mobilenet.a',
+        'nets.mobilenet.b.c',
+        'nets.d.e',
+        'f',
+    ]

@@ -70,7 +70,7 @@ def test_whatever_makes_another_wheel_has_another_key() -> None:
         ),
     }
     assert len(keys) == 4
-    assert build_horovod.build_options({'PATH': '/bin', 'CXX': 'g++'}) == options
+    assert build_horovod.build_options({'PATH': '/bin', 'HOROVOD_TIMELINE': 't.json'}) == options
 
 
 @pytest.mark.parametrize(
