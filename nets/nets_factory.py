@@ -10,8 +10,6 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-import tensorflow as tf
-
 import slim
 from nets.mobilenet import mobilenet_v2
 from slim import errors
@@ -53,13 +51,10 @@ def get_network_fn(
     if batch_norm_decay is not None:
         scope_arguments[_decay_argument(name)] = batch_norm_decay
 
-    # TF 2.15 would run every layer through autograph, which costs ten seconds and changes nothing.
-    as_written = tf.autograph.experimental.do_not_convert(build)
-
     @functools.wraps(build)  # hands on build.default_image_size
     def network_fn(images: Any, **kwargs: Any) -> Any:
         with slim.arg_scope(arg_scopes_map[name](**scope_arguments)):
-            return as_written(images, num_classes=num_classes, is_training=is_training, **kwargs)
+            return build(images, num_classes=num_classes, is_training=is_training, **kwargs)
 
     return network_fn
 

@@ -14,7 +14,7 @@ from slim import errors
 Options = TypeVar('Options')
 
 
-class _ChoiceParser(flags.ArgumentParser):
+class _ChoiceParser(flags.ArgumentParser[str]):
     """One of a few words; a misspelt one is answered with the closest."""
 
     def __init__(self, choices: tuple[str, ...]) -> None:
@@ -30,14 +30,14 @@ class _ChoiceParser(flags.ArgumentParser):
         return 'choice'
 
 
-def define(group: type, flag_values: flags.FlagValues = flags.FLAGS) -> None:
+def define(group: Any, flag_values: flags.FlagValues = flags.FLAGS) -> None:
     """Defines a flag for every field of an option class, and of the option classes in its fields.
 
     A flag that exists already stays as it is.
     """
     for field, kind in _fields(group):
         if dataclasses.is_dataclass(kind):
-            define(kind, flag_values)  # type: ignore[arg-type]
+            define(kind, flag_values)
         elif field.name not in flag_values:
             _define_field(field, kind, flag_values)
 
@@ -46,7 +46,7 @@ def read(group: type[Options], flag_values: flags.FlagValues = flags.FLAGS) -> O
     """An instance of the option class with the values of the parsed command line."""
     return group(
         **{
-            field.name: read(kind, flag_values)
+            field.name: read(kind, flag_values)  # type: ignore[arg-type]
             if dataclasses.is_dataclass(kind)
             else flag_values[field.name].value
             for field, kind in _fields(group)
@@ -54,12 +54,12 @@ def read(group: type[Options], flag_values: flags.FlagValues = flags.FLAGS) -> O
     )
 
 
-def names(group: type) -> set[str]:
+def names(group: Any) -> set[str]:
     """The names of the flags that `define` makes of an option class."""
     return {
         name
         for field, kind in _fields(group)
-        for name in (names(kind) if dataclasses.is_dataclass(kind) else {field.name})  # type: ignore[arg-type]
+        for name in (names(kind) if dataclasses.is_dataclass(kind) else {field.name})
     }
 
 
@@ -75,27 +75,29 @@ def require(name: str, meaning: str, flag_values: flags.FlagValues = flags.FLAGS
 
 
 def _fields(group: Any) -> list[tuple[dataclasses.Field, Any]]:
+    """The fields of an option class, each with its type."""
     kinds = typing.get_type_hints(group)
     return [(field, kinds[field.name]) for field in dataclasses.fields(group)]
+
+
+_DEFINERS: dict[type, Any] = {
+    bool: flags.DEFINE_bool,
+    int: flags.DEFINE_integer,
+    float: flags.DEFINE_float,
+    str: flags.DEFINE_string,
+}
 
 
 def _define_field(field: dataclasses.Field, kind: Any, flag_values: flags.FlagValues) -> None:
     name, metadata = field.name, field.metadata
     help_text = metadata['help']
-    arguments = {'flag_values': flag_values, 'module_name': __name__}
+    arguments: dict[str, Any] = {'flag_values': flag_values, 'module_name': __name__}
     kind = _without_none(kind)
     if metadata['choices']:
-        parser: flags.ArgumentParser = _ChoiceParser(metadata['choices'])
-        serializer = flags.ArgumentSerializer()
-        flags.DEFINE(parser, name, field.default, help_text, serializer=serializer, **arguments)
+        parser = _ChoiceParser(metadata['choices'])
+        flags.DEFINE(parser, name, field.default, help_text, **arguments)
     else:
-        definers = {
-            bool: flags.DEFINE_bool,
-            int: flags.DEFINE_integer,
-            float: flags.DEFINE_float,
-            str: flags.DEFINE_string,
-        }
-        definers[kind](name, field.default, help_text, **arguments)  # type: ignore[operator]
+        _DEFINERS[kind](name, field.default, help_text, **arguments)
     _add_checks(name, field, flag_values)
 
 

@@ -18,8 +18,6 @@ ROOTS = (
     'train_image_classifier',
     'eval_image_classifier',
     'preprocess_imagenet',
-    'download_and_convert_data',
-    'export_inference_graph',
 )
 # The modules of slim/ that belong to TF-Slim's vocabulary; the other ones are the runtime.
 VOCABULARY = ('__init__', 'compat', 'errors')
@@ -41,7 +39,8 @@ ALLOWED = {
 }
 REFUSED = {
     'nets': RUNTIME,
-    'deployment': RUNTIME,
+    # Where clones are placed follows the device that the process has chosen.
+    'deployment': tuple(name for name in RUNTIME if name != 'slim.devices'),
     'preprocessing': ('tf_slim',),
     'datasets': ('tf_slim',),
 }

@@ -15,6 +15,12 @@ SMALL = [
 ]
 
 
+def user_environment(cache):
+    """The environment of a user who has set nothing of TensorFlow's."""
+    ours = {name: value for name, value in os.environ.items() if not name.startswith('TF_')}
+    return {**ours, 'TF_SLIM_SUITE_CACHE': str(cache)}
+
+
 @pytest.fixture(scope='session')
 def cache(tmp_path_factory):
     return tmp_path_factory.mktemp('cache')
@@ -36,7 +42,7 @@ def script(tmp_path, cache):
         finished = subprocess.run(
             [sys.executable, str(ROOT / name), *arguments],
             cwd=tmp_path,
-            env={**os.environ, 'TF_SLIM_SUITE_CACHE': str(cache), **dict(environment)},
+            env={**user_environment(cache), **dict(environment)},
             capture_output=True,
             text=True,
             timeout=300,
