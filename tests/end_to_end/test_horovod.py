@@ -1,0 +1,115 @@
+"""Two real workers under mpirun: same weights, averaged gradients, one writer."""
+
+import json
+import os
+import pathlib
+import re
+import subprocess
+import sys
+
+import conftest
+import pytest
+
+pytest.importorskip('horovod', reason='Horovod is not installed; make horovod builds it')
+
+_WORKER = """
+import json, sys
+from slim import options, startup
+runtime = startup.start(options.DeviceOptions(), options.ClusterOptions(use_horovod=True, num_workers=2))
+import tensorflow.compat.v1 as tf
+cluster = runtime.cluster
+with tf.Graph().as_default(), tf.Session() as session:
+    v = tf.get_variable('v', initializer=[float(cluster.rank), 5.0])
+    step = tf.train.create_global_step()
+    broadcast = cluster.broadcast(tf.global_variables())
+    pairs = cluster.average_gradients([(v * 2.0 + cluster.rank, v), (None, step)])
+    failed = cluster.any_worker(tf.constant(cluster.rank == 1), 'failed')
+    calm = cluster.any_worker(tf.constant(False), 'calm')
+    session.run(tf.global_variables_initializer())
+    step.load(7 + cluster.rank, session)
+    session.run(broadcast)
+    print('RESULT' + json.dumps({
+        'rank': cluster.rank, 'size': cluster.size, 'v': session.run(v).tolist(),
+        'step': int(session.run(step)), 'gradient': session.run(pairs[0][0]).tolist(),
+        'none': pairs[1][0] is None,
+        'failed': bool(session.run(failed)), 'calm': bool(session.run(calm))}), flush=True)
+"""
+
+
+def mpirun(cache, *arguments, code=0):
+    """Runs two workers of this Python; returns what they printed."""
+    command = [str(pathlib.Path(sys.executable).parent / 'mpirun'), '-np', '2', '--oversubscribe']
+    environment = {
+        **conftest.user_environment(cache),
+        'OMPI_ALLOW_RUN_AS_ROOT': '1',
+        'OMPI_ALLOW_RUN_AS_ROOT_CONFIRM': '1',
+        'PYTHONPATH': str(conftest.ROOT),
+    }
+    finished = subprocess.run(
+        [*command, sys.executable, *arguments],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert finished.returncode == code, finished.stdout + finished.stderr
+    return finished.stdout
+
+
+def test_broadcast_average_and_any_worker(cache):
+    out = mpirun(cache, '-c', _WORKER)
+    results = [json.loads(text) for text in re.findall(r'RESULT(\{.*\})', out)]
+    assert sorted(result.pop('rank') for result in results) == [0, 1]
+    # Rank 0's values everywhere; the mean of 2 v and 2 v + 1.
+    expected = {
+        'size': 2,
+        'v': [0.0, 5.0],
+        'step': 7,
+        'gradient': [0.5, 10.5],
+        'none': True,
+        'failed': True,
+        'calm': False,
+    }
+    assert results == [expected, expected]
+
+
+def test_training_with_two_workers_logs_and_saves_once(cache, digits, script, tmp_path):
+    out = mpirun(
+        cache,
+        str(conftest.ROOT / 'train_image_classifier.py'),
+        '--use_horovod',
+        '--num_workers=2',
+        f'--dataset_dir={digits}',
+        f'--train_dir={tmp_path}',
+        '--max_number_of_steps=3',
+        '--log_every_n_steps=1',
+        '--train_image_size=32',
+        *conftest.SMALL,
+    )
+    assert re.findall(r'^global step (\d):', out, re.M) == ['1', '2', '3']
+    assert 'steps of 32 images' in out
+    records = (tmp_path / 'metrics.jsonl').read_text().splitlines()
+    assert len(records) == 3
+    assert len([name for name in os.listdir(tmp_path) if 'tfevents' in name]) == 1
+    evaluated = script(
+        'eval_image_classifier.py',
+        f'--dataset_dir={digits}',
+        f'--checkpoint_path={tmp_path}',
+        f'--eval_dir={tmp_path / "eval"}',
+        '--eval_image_size=32',
+        *conftest.SMALL,
+    )
+    assert 'images: 360/360' in evaluated.stdout
+
+
+def test_a_wrong_number_of_workers_is_said(cache, digits, tmp_path):
+    mpirun(
+        cache,
+        str(conftest.ROOT / 'train_image_classifier.py'),
+        '--use_horovod',
+        '--num_workers=3',
+        f'--dataset_dir={digits}',
+        f'--train_dir={tmp_path / "run"}',
+        code=2,
+    )
+    assert not (tmp_path / 'run').exists()
