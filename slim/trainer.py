@@ -120,7 +120,7 @@ def _loss_parts() -> dict[str, Any]:
     parts = {f'losses/{loss.op.name}': loss for loss in tf.losses.get_losses()}
     regularization = tf.losses.get_regularization_losses()
     if regularization:
-        parts['losses/regularization_loss'] = tf.add_n(regularization)
+        parts['Losses/regularization_loss'] = tf.add_n(regularization)
     return parts
 
 
