@@ -228,9 +228,8 @@ def _unfit_scopes(prefix: str, wanted: Mapping[str, tf.Variable]) -> str:
 class MovingAverages:
     """Exponential moving averages of variables, named `<variable>/ExponentialMovingAverage`.
 
-    The same numbers as tf.train.ExponentialMovingAverage with num_updates. Its averages start from
-    the variables' initializers, even when the variables were then loaded from a checkpoint; these
-    start from the variables' values when `start` is run.
+    The same numbers as tf.train.ExponentialMovingAverage with num_updates. The averages start from
+    the variables' initial values; after variables were loaded from elsewhere, run `start`.
     """
 
     def __init__(self, decay: float, variables: Sequence[tf.Variable]) -> None:
@@ -238,7 +237,7 @@ class MovingAverages:
         self._pairs = [(variable, _average_of(variable)) for variable in variables]
 
     def start(self) -> tf.Operation:
-        """Sets the averages to the variables; once, in a run that does not resume."""
+        """Sets the averages to the variables."""
         return tf.group(*(average.assign(variable) for variable, average in self._pairs))
 
     def update(self, step: Any) -> tf.Operation:
@@ -260,11 +259,10 @@ def moving_averages(decay: float | None) -> MovingAverages | None:
 
 def _average_of(variable: tf.Variable) -> tf.Variable:
     with tf.device(variable.device):
-        return tf.get_variable(
-            variable.op.name + _AVERAGE_SUFFIX,
-            shape=variable.shape,
+        return tf.Variable(
+            variable.initial_value,
+            name=variable.op.name + _AVERAGE_SUFFIX,
             dtype=variable.dtype.base_dtype,
-            initializer=tf.zeros_initializer(),
             trainable=False,
             collections=[tf.GraphKeys.GLOBAL_VARIABLES],
         )

@@ -38,7 +38,7 @@ class Step:
     fetches: Mapping[str, Any]  # step, loss, learning_rate, losses, failed, stop
     stop_requested: Any  # bool placeholder, fed true once this process is told to stop
     weights_finite: Any  # bool scalar, run before each save
-    begin: tf.Operation  # run once, when the variables of a new run have their first values
+    averages: checkpoints.MovingAverages | None
 
 
 def run_length(
@@ -106,12 +106,12 @@ def build_step(
         'failed': cluster.any_worker(tf.logical_not(finite), 'failed'),
         'stop': cluster.any_worker(stop_requested, 'stop'),
     }
-    weights = [variable.read_value() for _, variable in pairs]
+    norms = [tf.nn.l2_loss(variable.read_value()) for _, variable in pairs]
     return Step(
         fetches,
         stop_requested,
-        weights_finite=tf.reduce_all([tf.reduce_all(tf.math.is_finite(w)) for w in weights]),
-        begin=averages.start() if averages else tf.no_op(),
+        weights_finite=tf.math.is_finite(tf.add_n(norms)),
+        averages=averages,
     )
 
 
@@ -142,7 +142,7 @@ def run(
       DataError: a record that cannot be used.
       OutputError: a folder or checkpoint that cannot be written.
     """
-    scaffold = _scaffold(start, step.begin, cluster)
+    creator = _SessionCreator(chosen.workers.master, session_config, start, step, cluster)
     checkpoints.make_folder(chosen.run.train_dir, 'train_dir')
     observers = (
         _Observers(chosen.run, length, start.saver, step.weights_finite)
@@ -151,24 +151,22 @@ def run(
     )
     with _graceful_stop() as stop, contextlib.closing(observers):
         try:
-            with tf.train.SingularMonitoredSession(
-                scaffold=scaffold, master=chosen.workers.master, config=session_config
-            ) as session:
-                _loop(length.total_steps, session, step, observers, stop)
+            with tf.train.MonitoredSession(creator) as session:
+                observers.start(creator.session, creator.first_step)
+                _loop(creator.first_step, length.total_steps, session, step, observers, stop)
         except (tf.errors.InvalidArgumentError, tf.errors.DataLossError) as error:
             raise errors.DataError(inputs.readable_error(error)) from error
     return 128 + stop.number if stop.number else 0
 
 
 def _loop(
+    reached: int,
     total_steps: int,
-    session: tf.train.SingularMonitoredSession,
+    session: tf.train.MonitoredSession,
     step: Step,
     observers: _Observers | _NoObservers,
     stop: _Stop,
 ) -> None:
-    reached = int(session.run(tf.train.get_global_step()))
-    observers.start(session.raw_session(), reached)
     stopping = False
     while reached < total_steps and not stopping:
         values = session.run(step.fetches, {step.stop_requested: stop.number is not None})
@@ -186,32 +184,49 @@ def _loop(
     observers.finish()
 
 
-def _scaffold(
-    start: checkpoints.Start, begin: tf.Operation, cluster: cluster_lib.Cluster
-) -> tf.train.Scaffold:
-    """The initialisation: fresh values or a checkpoint's, then rank 0's on every worker."""
-    fresh = tf.no_op() if start.resume_from else tf.global_variables_initializer()
-    broadcast = cluster.broadcast(tf.global_variables())
+class _SessionCreator(tf.train.SessionCreator):
+    """Makes the session: fresh values or a checkpoint's, then rank 0's on every worker.
 
-    def load(scaffold: tf.train.Scaffold, session: tf.Session) -> None:
-        del scaffold
-        if start.resume_from:
-            start.saver.restore(session, start.resume_from)
-        else:
-            if start.warm_start_saver:
-                start.warm_start_saver.restore(session, start.warm_start_from)
-            session.run(begin)
-        session.run(broadcast)
+    TensorFlow's own creator asks each variable whether it has a value, which costs seconds.
+    """
 
-    nothing = tf.constant([], tf.string)
-    return tf.train.Scaffold(
-        init_op=fresh,
-        init_fn=load,
-        # Everything has a value after `load`; asking each variable would take seconds of graph.
-        ready_op=nothing,
-        ready_for_local_init_op=nothing,
-        saver=start.saver,
-    )
+    session: tf.Session | None = None
+    first_step = 0
+
+    def __init__(
+        self,
+        master: str,
+        config: tf.ConfigProto | None,
+        start: checkpoints.Start,
+        step: Step,
+        cluster: cluster_lib.Cluster,
+    ) -> None:
+        self._master, self._config, self._start = master, config, start
+        self._global_step = tf.train.get_global_step()
+        fresh = tf.no_op() if start.resume_from else tf.global_variables_initializer()
+        self._initialize = tf.group(fresh, tf.tables_initializer())
+        self._start_averages = (
+            step.averages.start() if step.averages and start.warm_start_saver else None
+        )
+        self._broadcast = cluster.broadcast(tf.global_variables()) if cluster.size > 1 else None
+
+    def create_session(self) -> tf.Session:
+        if self.session is not None:
+            # MonitoredSession would go on with the first values after a lost connection.
+            raise errors.SuiteError(
+                'The session with the TensorFlow server was lost; start again to resume'
+            )
+        self.session = tf.Session(self._master, config=self._config)
+        self.session.run(self._initialize)
+        if self._start.resume_from:
+            self._start.saver.restore(self.session, self._start.resume_from)
+        if self._start.warm_start_saver:
+            self._start.warm_start_saver.restore(self.session, self._start.warm_start_from)
+        for operation in (self._start_averages, self._broadcast):
+            if operation is not None:
+                self.session.run(operation)
+        self.first_step = int(self.session.run(self._global_step))
+        return self.session
 
 
 class _Observers:

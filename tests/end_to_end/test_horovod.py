@@ -15,7 +15,8 @@ pytest.importorskip('horovod', reason='Horovod is not installed; make horovod bu
 _WORKER = """
 import json, sys
 from slim import options, startup
-runtime = startup.start(options.DeviceOptions(), options.ClusterOptions(use_horovod=True, num_workers=2))
+workers = options.ClusterOptions(use_horovod=True, num_workers=2)
+runtime = startup.start(options.DeviceOptions(), workers)
 import tensorflow.compat.v1 as tf
 cluster = runtime.cluster
 with tf.Graph().as_default(), tf.Session() as session:

@@ -131,9 +131,8 @@ def test_averages_are_the_classic_numbers_under_the_classic_name():
         v = tf.get_variable('v', initializer=golden['values'][0][1])
         step = tf.placeholder(tf.int64, [])
         averages = checkpoints.MovingAverages(golden['decay'], [v])
-        begin, update = averages.start(), averages.update(step)
+        start, update = averages.start(), averages.update(step)
         session.run(tf.global_variables_initializer())
-        session.run(begin)
         by_name = checkpoints.by_name(tf.global_variables())
         average = by_name[golden['average_name']]
         np.testing.assert_allclose(session.run(average), golden['values'][0][2], rtol=1e-6)
@@ -141,6 +140,9 @@ def test_averages_are_the_classic_numbers_under_the_classic_name():
             v.load(value, session)
             session.run(update, {step: number})
             np.testing.assert_allclose(session.run(average), expected, rtol=1e-6)
+        v.load([30.0, 40.0], session)
+        session.run(start)
+        assert session.run(average).tolist() == [30.0, 40.0]
 
 
 def test_evaluating_averages_that_are_not_there_says_so(tmp_path):

@@ -44,8 +44,9 @@ def train(train_dir, steps=8, learning_rate=0.01, poison_step=None, **run):
         global_step = tf.train.create_global_step()
         step_seed = tf.stack([global_step.read_value() % 3, 1])
         images = tf.random.stateless_normal([4, 6], step_seed)
-        net = slim.batch_norm(slim.fully_connected(images, 32), is_training=True, decay=0.5)
-        net = slim.dropout(net, 0.9)
+        net = slim.dropout(slim.fully_connected(images, 32), 0.9)
+        # Beside it, since a batch norm alone would take away what four examples have in common.
+        net = tf.concat([net, slim.batch_norm(net, is_training=True, decay=0.5)], axis=1)
         logits = slim.fully_connected(net, 1, activation_fn=None)
         loss = tf.reduce_mean((logits[:, 0] - tf.reduce_sum(images, axis=1)) ** 2)
         if poison_step is not None:
