@@ -79,7 +79,7 @@ def _num_samples(split: Split, files: tuple[str, ...], chosen: bool) -> int:
     if missing:
         raise DataError(
             f'{folder} lacks {len(missing)} of {total} shards: {record_files.listed(missing)}. '
-            'Complete the set, or choose files with a file pattern.'
+            'Complete the set.'
         )
     raise DataError(
         f'{folder} holds {total} shards, but {description.FILE_NAME} says {split.num_shards}. '

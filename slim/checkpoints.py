@@ -213,7 +213,12 @@ def evaluation_saver(prefix: str, moving_average_decay: float | None) -> tf.trai
     """
     variables = slim.get_model_variables()
     wanted = averaged_names(prefix, variables) if moving_average_decay else by_name(variables)
-    check_all_there(prefix, wanted, 'Is it of another --model_name, data set or --labels_offset?')
+    check_all_there(
+        prefix,
+        wanted,
+        'Is it of another --model_name, data set or --labels_offset, or does the data set lack its '
+        'dataset.json?',
+    )
     return tf.train.Saver(wanted)
 
 

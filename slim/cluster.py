@@ -6,6 +6,7 @@ Both have the same interface, so the trainer has one path. Rank 0 alone writes c
 from __future__ import annotations
 
 import importlib
+import os
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -77,9 +78,16 @@ def start(chosen: options.ClusterOptions) -> Cluster:
     """The workers of this run. After the device is loaded, before any graph is built.
 
     Raises:
-      UsageError: `--num_workers` is not the real number of workers.
+      UsageError: `--num_workers` is not the real number of workers, or several processes were
+        started that would each train alone.
       DeviceError: Horovod is asked for and not installed.
     """
+    started = int(os.environ.get('OMPI_COMM_WORLD_SIZE', '1'))
+    if started > 1 and not chosen.use_horovod:
+        raise errors.UsageError(
+            f'mpirun started {started} processes, which would all write the same folder: '
+            'give --use_horovod'
+        )
     cluster: Cluster = _start_horovod() if chosen.use_horovod else SingleProcess()
     if chosen.num_workers not in (1, cluster.size):
         raise errors.UsageError(

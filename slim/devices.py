@@ -119,3 +119,10 @@ def _load_bridge() -> None:
         raise errors.DeviceError(
             f'The HPU library {_BRIDGE_PACKAGE} does not load: {error}'
         ) from error
+    import tensorflow as tf
+
+    if not tf.config.list_physical_devices('HPU'):
+        raise errors.DeviceError(
+            f'The HPU library {_BRIDGE_PACKAGE} is loaded, but TensorFlow lists no HPU: is the card '
+            'in use by another process?'
+        )

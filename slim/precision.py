@@ -18,6 +18,10 @@ def check(device_type: str, chosen: options.DeviceOptions) -> None:
         raise errors.UsageError(
             f'--dtype=bf16 is not available on {device_type}; use --dtype=fp32 there'
         )
+    if chosen.bf16_config_path and chosen.dtype != 'bf16':
+        raise errors.UsageError(
+            f'--bf16_config_path={chosen.bf16_config_path} has no effect without --dtype=bf16'
+        )
     if chosen.bf16_config_path and not os.path.isfile(chosen.bf16_config_path):
         raise errors.UsageError(f'--bf16_config_path={chosen.bf16_config_path}: no such file')
 

@@ -24,7 +24,11 @@ class Runtime:
         """ConfigProto of sessions. Cards leave to the CPU what they have no kernel for."""
         import tensorflow.compat.v1 as tf
 
-        return tf.ConfigProto(allow_soft_placement=self.device.kind != 'CPU')
+        config = tf.ConfigProto(allow_soft_placement=self.device.kind != 'CPU')
+        if self.device.kind == 'GPU' and self.cluster.size > 1:
+            # One process uses one card: the host's workers take them in turn.
+            config.gpu_options.visible_device_list = str(self.cluster.local_rank)
+        return config
 
 
 def start(device: options.DeviceOptions, workers: options.ClusterOptions | None = None) -> Runtime:

@@ -102,7 +102,7 @@ def build_step(
         'step': step,
         'loss': total_loss,
         'learning_rate': learning_rate,
-        'losses': _loss_parts(),
+        'losses': _loss_parts(total_loss),
         'failed': cluster.any_worker(tf.logical_not(finite), 'failed'),
         'stop': cluster.any_worker(stop_requested, 'stop'),
     }
@@ -115,12 +115,12 @@ def build_step(
     )
 
 
-def _loss_parts() -> dict[str, Any]:
-    """Loss tensors by TensorBoard tag."""
+def _loss_parts(total_loss: Any) -> dict[str, Any]:
+    """Parts of the loss by TensorBoard tag."""
     parts = {f'losses/{loss.op.name}': loss for loss in tf.losses.get_losses()}
-    regularization = tf.losses.get_regularization_losses()
-    if regularization:
-        parts['Losses/regularization_loss'] = tf.add_n(regularization)
+    regularization = tf.add_n([tf.constant(0.0), *tf.losses.get_regularization_losses()])
+    parts['Losses/regularization_loss'] = regularization
+    parts['Losses/clone_loss'] = total_loss - regularization
     return parts
 
 

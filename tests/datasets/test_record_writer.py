@@ -12,7 +12,7 @@ from PIL import Image
 from datasets import record_writer
 from datasets.dataset import Dataset
 from datasets.description import Description, Split, read_description
-from datasets.example_format import parse_example
+from datasets.example_format import decode_image, parse_example
 from datasets.record_files import count_records, find_record_files
 from datasets.record_writer import ImageFile
 from slim.errors import DataError, OutputError
@@ -57,7 +57,7 @@ def test_round_trip(images, write, read_back):
     files = find_record_files(str(folder), 'train')
     assert [count_records(file) for file in files] == [2, 2, 3]
     assert sorted(os.listdir(folder)) == [f'train-0000{index}-of-00003' for index in range(3)]
-    items = read_back(Dataset('x', 'train', files, 7, 7, False, None, parse_example))
+    items = read_back(Dataset('x', 'train', files, 7, 7, False, None, parse_example, decode_image))
     assert [item['label'] for item in items] == list(range(7))
     for image, item in zip(images, items, strict=True):
         assert item['encoded'] == pathlib.Path(image.path).read_bytes()

@@ -65,6 +65,21 @@ def test_the_bridges_precision_is_set_in_the_environment(monkeypatch, flags, alr
     assert os.environ['TF_BF16_CONVERSION'] == expected
 
 
+def test_a_conversion_file_without_bf16_is_an_error_and_not_ignored(tmp_path):
+    (tmp_path / 'lists.json').write_text('{}')
+    path = str(tmp_path / 'lists.json')
+    with pytest.raises(errors.UsageError, match='--dtype=bf16'):
+        precision.check('HPU', options.DeviceOptions(bf16_config_path=path))
+    with pytest.raises(errors.UsageError, match='no such file'):
+        precision.check('HPU', options.DeviceOptions(dtype='bf16', bf16_config_path=path + 'x'))
+
+
+def test_processes_of_mpirun_do_not_train_side_by_side_by_accident(monkeypatch):
+    monkeypatch.setenv('OMPI_COMM_WORLD_SIZE', '2')
+    with pytest.raises(errors.UsageError, match='give --use_horovod'):
+        cluster.start(options.ClusterOptions())
+
+
 def test_more_workers_than_there_are_is_an_error():
     with pytest.raises(errors.UsageError, match='mpirun -np 4'):
         cluster.start(options.ClusterOptions(num_workers=4))

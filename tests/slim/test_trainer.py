@@ -149,6 +149,7 @@ def test_tensorboard_has_the_classic_tags(tmp_path):
         for value in event.summary.value
     }
     assert {'learning_rate', 'total_loss', 'global_step/sec', 'examples/sec'} <= tags
+    assert {'Losses/clone_loss', 'Losses/regularization_loss'} <= tags
 
 
 def test_a_train_dir_below_a_file_is_an_output_error(tmp_path):
