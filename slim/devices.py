@@ -123,6 +123,6 @@ def _load_bridge() -> None:
 
     if not tf.config.list_physical_devices('HPU'):
         raise errors.DeviceError(
-            f'The HPU library {_BRIDGE_PACKAGE} is loaded, but TensorFlow lists no HPU: is the card '
-            'in use by another process?'
+            f'The HPU library {_BRIDGE_PACKAGE} is loaded, but TensorFlow lists no HPU: is the '
+            'card in use by another process?'
         )
