@@ -38,14 +38,14 @@ def digits(cache):
 def script(tmp_path, cache):
     """Runs a script in an empty working directory; checks its exit code; returns its output."""
 
-    def run(name, *arguments, code=0, environment=()):
+    def run(name, *arguments, code=0, environment=(), timeout=300):
         finished = subprocess.run(
             [sys.executable, str(ROOT / name), *arguments],
             cwd=tmp_path,
             env={**user_environment(cache), **dict(environment)},
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=timeout,
         )
         assert finished.returncode == code, finished.stdout + finished.stderr
         assert 'Traceback' not in finished.stderr, finished.stderr

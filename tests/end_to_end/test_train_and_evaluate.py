@@ -10,6 +10,7 @@ import time
 
 import conftest
 import numpy as np
+import pytest
 import tensorflow as tf
 
 TRAIN = [*conftest.SMALL, '--train_image_size=32', '--log_every_n_steps=1']
@@ -166,3 +167,40 @@ def test_nothing_is_written_into_the_dataset_folder(script, digits, tmp_path):
     )
     after = {name: os.stat(os.path.join(digits, name)).st_mtime for name in os.listdir(digits)}
     assert after == before
+
+
+def test_own_pictures_become_records_that_train_and_evaluate(script, digits, tmp_path):
+    images = os.path.join(digits, 'images')
+    out = script(
+        'preprocess_imagenet.py',
+        f'--raw_data_dir={images}',
+        f'--local_scratch_dir={tmp_path / "records"}',
+        '--train_shards=3',
+        '--validation_shards=2',
+        '--nogcs_upload',
+    ).stdout
+    assert 'train: 1437 images in 3 shards' in out
+    common = [f'--dataset_dir={tmp_path / "records"}', *conftest.SMALL]
+    script(
+        'train_image_classifier.py',
+        *common,
+        f'--train_dir={tmp_path / "run"}',
+        '--train_image_size=32',
+        '--max_number_of_steps=1',
+    )
+    assert variables(tmp_path / 'run')['MobilenetV2/Logits/Conv2d_1c_1x1/biases'].shape == (11,)
+    evaluated = script(
+        'eval_image_classifier.py',
+        *common,
+        f'--checkpoint_path={tmp_path / "run"}',
+        f'--eval_dir={tmp_path / "eval"}',
+        '--eval_image_size=32',
+    )
+    assert 'images: 360/360\n' in evaluated.stdout
+
+
+@pytest.mark.slow
+def test_the_demo_reaches_98_percent(script):
+    out = script('demo_mobilenetv2.py', timeout=1200).stdout
+    assert 'images: 360/360\n' in out
+    assert float(re.search(r'^Accuracy: (.*)', out, re.M)[1]) >= 0.98
