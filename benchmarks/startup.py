@@ -2,7 +2,7 @@
 
   python3 benchmarks/startup.py
 
-Starts train_image_classifier.py on the built-in sample several times and prints, for each run and as
+Starts train_image_classifier.py on the built-in sample several times. Prints, for each run and as
 the median, the seconds until the first step is done and until the second, and what a steady step
 takes. The classic script needed about 27 seconds to steady stepping on one core.
 """
@@ -60,7 +60,8 @@ def main() -> None:
     dataset_dir = digits.ensure_sample()
     seconds_to_steps(dataset_dir)  # Reads TensorFlow from disk.
     runs = [seconds_to_steps(dataset_dir) for _ in range(REPEATS)]
-    for name, values in zip(('first step', 'second step', 'steady step'), zip(*runs), strict=True):
+    names = ('first step', 'second step', 'steady step')
+    for name, values in zip(names, zip(*runs, strict=True), strict=True):
         shown = '  '.join(f'{value:.2f}' for value in values)
         print(f'{name:12} median {statistics.median(values):6.2f} s   of {shown}')
 

@@ -55,10 +55,10 @@ def start(device: options.DeviceOptions, workers: options.ClusterOptions | None 
     return Runtime(chosen, cluster)
 
 
-# What TF 2.21 writes on each start whatever TF_CPP_MIN_LOG_LEVEL says.
+# What TensorFlow writes on each start whatever TF_CPP_MIN_LOG_LEVEL says.
 _CHATTER = re.compile(
     rb'absl::InitializeLog|oneDNN custom operations|cudart_stub|cuInit|cpu_feature_guard|'
-    rb'To enable the following instructions'
+    rb'To enable the following instructions|Unable to register cu|TF-TRT Warning'
 )
 
 
