@@ -367,4 +367,4 @@ def test_digits_training_moves_a_little_and_never_mirrors(run_seeds):
     assert amounts.min() > 0.5 and amounts.max() < 1.4
     for axis in (1, 2):
         places = (ink.sum(axis) * np.arange(32)).sum(1) / ink.sum((1, 2))
-        assert 1 < np.ptp(places) < 3  # pixels; 0.03 of the side to and fro, and the scale
+        assert 2 < np.ptp(places) < 5  # pixels; 0.06 of the side to and fro, and the scale
