@@ -8,6 +8,7 @@ have seen.
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -174,6 +175,11 @@ def _example(
 
 # Marks the part of a failed assertion's message that is meant for the user.
 BAD_RECORD = '@@'
+# What TensorFlow puts around a message: where the operation was built, and its name.
+_AROUND = re.compile(
+    r"Graph execution error:|Detected at node.*?\nNode: '[^']*'|Original stack trace.*|\[\[.*?\]\]",
+    re.DOTALL,
+)
 
 
 def readable_error(error: Exception) -> str:
@@ -181,4 +187,4 @@ def readable_error(error: Exception) -> str:
     text = str(error)
     if text.count(BAD_RECORD) >= 2:
         return text.split(BAD_RECORD)[1].replace('\\"', '"')
-    return ' '.join(text.split())[:300]
+    return f'A record cannot be used: {" ".join(_AROUND.sub("", text).split())[:300]}'

@@ -156,6 +156,11 @@ def run(
                 _loop(creator.first_step, length.total_steps, session, step, observers, stop)
         except (tf.errors.InvalidArgumentError, tf.errors.DataLossError) as error:
             raise errors.DataError(inputs.readable_error(error)) from error
+        except tf.errors.ResourceExhaustedError as error:
+            raise errors.DeviceError(
+                'The memory of the device is not enough: lower '
+                f'--batch_size={chosen.input.batch_size}'
+            ) from error
     return 128 + stop.number if stop.number else 0
 
 

@@ -115,5 +115,9 @@ def test_a_label_outside_the_classes_names_record_label_and_classes(tmp_path, ma
 def test_a_truncated_file_is_an_error_and_no_silent_end(records):
     with open(records.data_sources[2], 'r+b') as file:
         file.truncate(47)  # inside the third record's bytes
-    with pytest.raises(tf.errors.DataLossError, match='truncated'):
+    with pytest.raises(tf.errors.DataLossError) as failure:
         take(training(records), 15)
+    message = inputs.readable_error(failure.value)
+    assert message.startswith('A record cannot be used: truncated record')
+    assert '\n' not in message
+    assert '[[' not in message
