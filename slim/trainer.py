@@ -186,6 +186,8 @@ def _loop(
         )
         observers.after_step(report)
         stopping = bool(values['stop'])
+    if stop.number:
+        print(f'{signal.Signals(stop.number).name}: stopping after step {reached}', flush=True)
     observers.finish()
 
 
@@ -312,8 +314,8 @@ def _graceful_stop() -> Iterator[_Stop]:
 
     def note(number: int, frame: Any) -> None:
         del frame
+        # No print here: the signal may have come in the middle of one.
         stop.number = number
-        print(f'{signal.Signals(number).name}: finishing this step and saving', flush=True)
         signal.signal(number, previous[number])
 
     for number in (signal.SIGINT, signal.SIGTERM):
