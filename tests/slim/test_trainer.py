@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import signal
 
 import numpy as np
 import pytest
@@ -156,3 +157,21 @@ def test_a_train_dir_below_a_file_is_an_output_error(tmp_path):
     (tmp_path / 'file').write_text('')
     with pytest.raises(errors.OutputError, match='train_dir'):
         train(tmp_path / 'file' / 'run')
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_is_only_noted_and_a_second_one_ends_the_process(number, capsys):
+    ended = []
+    previous = signal.signal(number, lambda *_: ended.append('ended'))
+    try:
+        with trainer._graceful_stop() as stop:
+            os.kill(os.getpid(), number)
+            assert (stop.number, ended) == (number, [])
+            # The signal may come in the middle of a print, where another one is an error.
+            assert capsys.readouterr().out == ''
+            os.kill(os.getpid(), number)
+            assert ended == ['ended']
+        os.kill(os.getpid(), number)
+        assert ended == ['ended', 'ended']
+    finally:
+        signal.signal(number, previous)
