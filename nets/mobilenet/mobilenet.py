@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 import tensorflow.compat.v1 as tf
 
 import slim
+from nets import checks
 from nets.mobilenet import conv_blocks
 from slim import errors
 
@@ -82,23 +83,14 @@ def _arg_scopes(defaults: Mapping[tuple[Any, ...], Mapping[str, Any]]) -> Iterat
 
 
 def _check_base_arguments(inputs, conv_defs, multiplier, final_endpoint, output_stride):
-    _check_rank(inputs)
-    if multiplier <= 0:
-        raise errors.UsageError(f'The depth multiplier is {multiplier}; it must be above 0.')
+    checks.check_images(inputs)
+    checks.check_depth_multiplier(multiplier)
     if output_stride not in (None, 1) and (output_stride <= 0 or output_stride % 2):
         raise errors.UsageError(
             f'The output stride is {output_stride}; it must be None, 1 or an even number.'
         )
     names = [f'layer_{number}' for number in range(1, len(conv_defs['spec']) + 1)]
-    if final_endpoint is not None and final_endpoint not in names:
-        raise errors.unknown_name('final_endpoint', final_endpoint, names)
-
-
-def _check_rank(inputs: tf.Tensor) -> None:
-    if inputs.shape.rank != 4:
-        raise errors.UsageError(
-            f'The images have shape {inputs.shape}; expected [batch, height, width, channels].'
-        )
+    checks.check_final_endpoint(final_endpoint, names)
 
 
 # Layers that pad inside, before their depthwise convolution, whether or not they say a kernel size.
@@ -236,9 +228,8 @@ def mobilenet(
     Raises:
       UsageError: see `mobilenet_base`, or a negative `num_classes`; no variable was created then.
     """
-    _check_rank(inputs)
-    if num_classes is not None and num_classes < 0:
-        raise errors.UsageError(f'num_classes is {num_classes}; give 0 or None for no classifier.')
+    checks.check_images(inputs)
+    checks.check_num_classes(num_classes)
     is_training = mobilenet_args.get('is_training', False)
     with tf.variable_scope(scope, 'Mobilenet', reuse=reuse) as variable_scope:
         net = tf.identity(inputs, name='input')

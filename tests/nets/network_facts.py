@@ -118,6 +118,8 @@ def _macs(built: Built) -> dict[str, dict[str, int]]:
 
 _SUMMED_OVER = {  # op type -> the dimensions of its kernel that one output sums over
     'Conv2D': lambda kernel: kernel[:3],
+    'Conv3D': lambda kernel: kernel[:4],
+    'MatMul': lambda kernel: kernel[:1],
     'DepthwiseConv2dNative': lambda kernel: kernel[:2],
 }
 
