@@ -11,10 +11,18 @@ from collections.abc import Callable
 from typing import Any
 
 import slim
+from nets import alexnet, cifarnet, lenet, overfeat, vgg
 from nets.mobilenet import mobilenet_v2
 from slim import errors
 
-NETWORKS = (*mobilenet_v2.NETWORKS,)
+NETWORKS = (
+    *alexnet.NETWORKS,
+    *cifarnet.NETWORKS,
+    *overfeat.NETWORKS,
+    *vgg.NETWORKS,
+    *lenet.NETWORKS,
+    *mobilenet_v2.NETWORKS,
+)
 
 networks_map = {network.name: network.build for network in NETWORKS}
 arg_scopes_map = {network.name: network.arg_scope for network in NETWORKS}
