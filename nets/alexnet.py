@@ -62,7 +62,7 @@ def alexnet_v2(
       num_classes: width of the logits; 0 or None ends the network with fc7 or its global pool.
       is_training: whether dropout drops.
       dropout_keep_prob: share of fc6's and fc7's outputs that is kept.
-      spatial_squeeze: logits [batch, num_classes], for images of up to 226 x 226, that give a single
+      spatial_squeeze: logits [batch, num_classes], for images of up to 226 x 226, which give one
         place; False for [batch, 1 + (height - 195) // 32, 1 + (width - 195) // 32, num_classes].
       scope: variable scope.
       global_pool: average fc7 over the image, so that images of any size give a single place.

@@ -66,14 +66,13 @@ def check_num_classes(num_classes: int | None) -> None:
         raise errors.UsageError(f'num_classes is {num_classes}; give 0 or None for no classifier.')
 
 
-def check_one_place(images: tf.Tensor, max_size: int) -> None:
-    """UsageError where the logits of `images` would be a map, which no squeeze makes a vector.
+def check_one_place(height: int | None, width: int | None, max_size: int) -> None:
+    """UsageError where the logits would be a map, which no squeeze turns into a vector.
 
     Args:
-      images: of a shape that `check_images` accepted, channels last.
-      max_size: greatest height and width in pixels that give a single place.
+      height, width: of the images in pixels, None where unknown.
+      max_size: greatest height and width that give a single place.
     """
-    height, width = images.shape.as_list()[-3:-1]
     if any(side is not None and side > max_size for side in (height, width)):
         raise errors.UsageError(
             f'The images are {height} x {width} pixels; above {max_size} x {max_size} this network '

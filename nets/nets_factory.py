@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 import slim
-from nets import alexnet, cifarnet, lenet, overfeat, vgg
+from nets import alexnet, cifarnet, i3d, lenet, overfeat, s3dg, vgg
 from nets.mobilenet import mobilenet_v2
 from slim import errors
 
@@ -20,6 +20,8 @@ NETWORKS = (
     *cifarnet.NETWORKS,
     *overfeat.NETWORKS,
     *vgg.NETWORKS,
+    *i3d.NETWORKS,
+    *s3dg.NETWORKS,
     *lenet.NETWORKS,
     *mobilenet_v2.NETWORKS,
 )

@@ -62,7 +62,7 @@ def overfeat(
       num_classes: width of the logits; 0 or None ends the network with fc7 or its global pool.
       is_training: whether dropout drops.
       dropout_keep_prob: share of fc6's and fc7's outputs that is kept.
-      spatial_squeeze: logits [batch, num_classes], for images of up to 262 x 262, that give a single
+      spatial_squeeze: logits [batch, num_classes], for images of up to 262 x 262, which give one
         place; False for [batch, 1 + (height - 231) // 32, 1 + (width - 231) // 32, num_classes].
       scope: variable scope.
       global_pool: average fc7 over the image, so that images of any size give a single place.

@@ -88,7 +88,7 @@ def build_imagenet_stack(
     min_size = stack.min_size[fc_conv_padding]
     checks.check_images(inputs, min_size=min_size)
     if num_classes and spatial_squeeze and not global_pool:
-        checks.check_one_place(inputs, max_size=min_size + _STRIDE - 1)
+        checks.check_one_place(*inputs.shape[1:3].as_list(), min_size + _STRIDE - 1)
 
     with tf.variable_scope(scope, stack.name, [inputs], reuse=reuse) as variable_scope:
         collection = f'{variable_scope.original_name_scope}_end_points'
