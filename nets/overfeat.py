@@ -56,22 +56,8 @@ def overfeat(
 ):
     """Builds OverFeat.
 
-    Args:
-      inputs: float32 [batch, height, width, 3], at least 231 x 231; batch, height and width may be
-        unknown.
-      num_classes: width of the logits; 0 or None ends the network with fc7 or its global pool.
-      is_training: whether dropout drops.
-      dropout_keep_prob: share of fc6's and fc7's outputs that is kept.
-      spatial_squeeze: logits [batch, num_classes], for images of up to 262 x 262, which give one
-        place; False for [batch, 1 + (height - 231) // 32, 1 + (width - 231) // 32, num_classes].
-      scope: variable scope.
-      global_pool: average fc7 over the image, so that images of any size give a single place.
-
-    Returns:
-      (logits, end_points): end points are keyed `SCOPE/conv1` ... `SCOPE/fc8`, and `global_pool`.
-
-    Raises:
-      UsageError: bad arguments; no variable was created then.
+    Arguments, result and errors are those of `alexnet.alexnet_v2`, with other sizes: images must be
+    at least 231 x 231, and up to 262 x 262 they give a single place of logits.
     """
     return plain_stack.build_imagenet_stack(
         _OVERFEAT,
