@@ -11,10 +11,20 @@ from collections.abc import Callable
 from typing import Any
 
 import slim
+from nets import alexnet, cifarnet, i3d, lenet, overfeat, s3dg, vgg
 from nets.mobilenet import mobilenet_v2
 from slim import errors
 
-NETWORKS = (*mobilenet_v2.NETWORKS,)
+NETWORKS = (
+    *alexnet.NETWORKS,
+    *cifarnet.NETWORKS,
+    *overfeat.NETWORKS,
+    *vgg.NETWORKS,
+    *i3d.NETWORKS,
+    *s3dg.NETWORKS,
+    *lenet.NETWORKS,
+    *mobilenet_v2.NETWORKS,
+)
 
 networks_map = {network.name: network.build for network in NETWORKS}
 arg_scopes_map = {network.name: network.arg_scope for network in NETWORKS}
