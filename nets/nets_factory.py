@@ -12,9 +12,10 @@ from typing import Any
 
 import slim
 from nets.mobilenet import mobilenet_v2
+from nets.nasnet import nasnet, pnasnet
 from slim import errors
 
-NETWORKS = (*mobilenet_v2.NETWORKS,)
+NETWORKS = (*mobilenet_v2.NETWORKS, *nasnet.NETWORKS, *pnasnet.NETWORKS)
 
 networks_map = {network.name: network.build for network in NETWORKS}
 arg_scopes_map = {network.name: network.arg_scope for network in NETWORKS}

@@ -68,7 +68,7 @@ def _variables(built: Built) -> list[list[Any]]:
     trainable = {variable.op.name for variable in tf.trainable_variables()}
     return [
         [variable.op.name, variable.shape.as_list(), variable.op.name in trainable]
-        for variable in tf.global_variables()
+        for variable in slim.get_model_variables()
     ]
 
 
