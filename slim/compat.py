@@ -49,7 +49,7 @@ def _answer_quickly_in_graphs() -> None:
     import tensorflow as tf
 
     v1 = tf.compat.v1
-    ops = importlib.import_module('tensorflow.python.framework.ops')
+    ops: Any = importlib.import_module('tensorflow.python.framework.ops')
     ask_outer_context = ops.executing_eagerly_outside_functions
 
     @functools.wraps(ask_outer_context)

@@ -84,13 +84,15 @@ class HParams:
 
 def _checked(name: str, present: Any, value: Any) -> Any:
     """`value` as the type of the present one."""
-    kind = type(present)
-    if present is None or isinstance(value, kind) and not isinstance(value, bool):
+    if present is None:
         return value
+    kind = type(present)
     if isinstance(value, bool):
         fits = kind in (bool, int)  # the classic switches are 0 and 1
+    elif isinstance(value, numbers.Integral):
+        fits = kind in (int, float)
     else:
-        fits = kind is float and isinstance(value, numbers.Integral)
+        fits = isinstance(value, kind)
     if not fits:
         raise errors.UsageError(f'Hyperparameter {name} is of type {kind.__name__}, not {value!r}.')
     return kind(value)

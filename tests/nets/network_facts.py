@@ -6,8 +6,8 @@ and, where they differ, in inference form, as the classic suite built it on Tens
 taken from a graph, so a further network needs no more than its file.
 
 In one place the files differ from the classic suite: its nasnet_cifar, nasnet_large and
-pnasnet_large, in training form, created the global step inside of their first cell, as
-`cell_stem_0/comb_iter_0/left/global_step` for instance. Here, and in the files, it is `global_step`.
+pnasnet_large, in training form, created the global step inside of their first cell, such as
+`cell_stem_0/comb_iter_0/left/global_step`. Here, and in the files, it is `global_step`.
 """
 
 from __future__ import annotations
