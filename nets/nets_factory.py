@@ -11,20 +11,32 @@ from collections.abc import Callable
 from typing import Any
 
 import slim
-from nets import alexnet, cifarnet, i3d, lenet, overfeat, s3dg, vgg
+from nets import (
+    alexnet,
+    cifarnet,
+    i3d,
+    lenet,
+    overfeat,
+    s3dg,
+    vgg,
+)
 from nets.mobilenet import mobilenet_v2
+from nets.nasnet import nasnet, pnasnet
 from slim import errors
 
-NETWORKS = (
-    *alexnet.NETWORKS,
-    *cifarnet.NETWORKS,
-    *overfeat.NETWORKS,
-    *vgg.NETWORKS,
-    *i3d.NETWORKS,
-    *s3dg.NETWORKS,
-    *lenet.NETWORKS,
-    *mobilenet_v2.NETWORKS,
+_FAMILIES = (
+    alexnet,
+    cifarnet,
+    overfeat,
+    vgg,
+    i3d,
+    s3dg,
+    lenet,
+    mobilenet_v2,
+    nasnet,
+    pnasnet,
 )
+NETWORKS = tuple(network for family in _FAMILIES for network in family.NETWORKS)
 
 networks_map = {network.name: network.build for network in NETWORKS}
 arg_scopes_map = {network.name: network.arg_scope for network in NETWORKS}
