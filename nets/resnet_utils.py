@@ -21,8 +21,8 @@ from nets import checks
 from nets.mobilenet.conv_blocks import fixed_padding
 from nets.striding import Striding
 
-# Layers of a published network -> units of its four blocks. Table 1 of arXiv:1512.03385, the last
-# row from Table 5 of arXiv:1603.05027.
+# Layers of a published network -> units of its four blocks. Table 1 of arXiv:1512.03385; for 200
+# layers arXiv:1603.05027 adds 16 units to the second block of 152.
 _UNITS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3), 200: (3, 24, 36, 3)}
 
 # Scope, width of the 3x3 layers, stride of the four blocks. TF-Slim strides at the end of a block,
@@ -144,8 +144,9 @@ def stack_blocks_dense(
                 if store_non_strided_activations and number == len(block.args):
                     late_stride, stride = stride, 1
                 stride, rate = striding.next_layer(stride)
+                own_stride = {'stride': stride} if 'stride' in unit else {}
                 with tf.variable_scope(f'unit_{number}'):
-                    net = block.unit_fn(net, rate=rate, **{**unit, 'stride': stride})
+                    net = block.unit_fn(net, rate=rate, **{**unit, **own_stride})
             net = slim.utils.collect_named_outputs(outputs_collections, entered.name, net)
             late_stride, _ = striding.next_layer(late_stride)
             net = subsample(net, late_stride)
