@@ -95,7 +95,7 @@ def conv2d_same(inputs, num_outputs, kernel_size, stride, rate=1, scope=None):
     padding = 'SAME'
     if stride > 1:
         padding = 'VALID'
-        inputs = fixed_padding(inputs, [kernel_size, kernel_size], rate)
+        inputs = fixed_padding(inputs, [kernel_size, kernel_size])
     return slim.conv2d(
         inputs, num_outputs, kernel_size, stride=stride, rate=rate, padding=padding, scope=scope
     )
