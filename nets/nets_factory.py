@@ -17,6 +17,8 @@ from nets import (
     i3d,
     lenet,
     overfeat,
+    resnet_v1,
+    resnet_v2,
     s3dg,
     vgg,
 )
@@ -32,6 +34,8 @@ _FAMILIES = (
     i3d,
     s3dg,
     lenet,
+    resnet_v1,
+    resnet_v2,
     mobilenet_v2,
     nasnet,
     pnasnet,
