@@ -11,10 +11,18 @@ from collections.abc import Callable
 from typing import Any
 
 import slim
+from nets import inception_resnet_v2, inception_v1, inception_v2, inception_v3, inception_v4
 from nets.mobilenet import mobilenet_v2
 from slim import errors
 
-NETWORKS = (*mobilenet_v2.NETWORKS,)
+NETWORKS = (
+    *inception_v1.NETWORKS,
+    *inception_v2.NETWORKS,
+    *inception_v3.NETWORKS,
+    *inception_v4.NETWORKS,
+    *inception_resnet_v2.NETWORKS,
+    *mobilenet_v2.NETWORKS,
+)
 
 networks_map = {network.name: network.build for network in NETWORKS}
 arg_scopes_map = {network.name: network.arg_scope for network in NETWORKS}
