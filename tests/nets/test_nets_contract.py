@@ -6,6 +6,7 @@ import functools
 from typing import Any
 
 import network_facts
+import numpy as np
 import pytest
 
 import slim
@@ -16,9 +17,12 @@ NETWORKS = [network.name for network in nets_factory.NETWORKS]
 
 
 def _close(value: Any) -> Any:
-    """`value` with the floating-point numbers in it rounded to six digits; float32 has no more."""
+    """`value` with the floating-point numbers in it rounded to six digits; float32 has no more.
+
+    Rounded as float32: a contract file holds the shortest decimal of one, which may end in 5.
+    """
     if isinstance(value, float):
-        return float(f'{value:.6g}')
+        return float(f'{np.float32(value):.6g}')
     if isinstance(value, dict):
         return {key: _close(item) for key, item in value.items()}
     if isinstance(value, list):
