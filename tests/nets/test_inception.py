@@ -148,6 +148,36 @@ def test_training_and_evaluation_share_their_variables():
     assert len(tf.get_collection(tf.GraphKeys.UPDATE_OPS)) == updates == 2 * 68
 
 
+@pytest.mark.parametrize(
+    ('module', 'arguments'),
+    [
+        (inception_v1, {'global_pool': True}),
+        (inception_v2, {'global_pool': True}),
+        (inception_v3, {'global_pool': True, 'create_aux_logits': False}),
+        (inception_v4, {'create_aux_logits': False}),
+        (inception_resnet_v2, {'create_aux_logits': False}),
+    ],
+)
+def test_dropout_keeps_the_share_it_is_told(monkeypatch, module, arguments):
+    name = module.__name__.removeprefix('nets.')
+    monkeypatch.setattr(module, f'{name}_base', lambda inputs, **_: (inputs, {}))
+    for is_training in (True, False):
+        getattr(module, name)(
+            _images(1, 9, 9, 4),
+            5,
+            is_training=is_training,
+            dropout_keep_prob=0.25,
+            scope=f'training_{is_training}',
+            **arguments,
+        )
+    factors = [
+        (op.name.split('/')[0], float(tf.get_static_value(op.inputs[1])))
+        for op in tf.get_default_graph().get_operations()
+        if op.type == 'Mul' and '/Dropout' in op.name and op.inputs[1].op.type == 'Const'
+    ]
+    assert factors == [('training_True', 4.0)]
+
+
 # Sizes
 
 
@@ -156,7 +186,7 @@ def test_training_and_evaluation_share_their_variables():
     [
         (inception.inception_v1, {}, (224, 200)),
         (inception.inception_v2, {**NARROW, 'global_pool': True}, (80, 300)),
-        (inception.inception_v3, {**NARROW, 'create_aux_logits': False}, (280, 299)),
+        (inception.inception_v3, {**NARROW, 'create_aux_logits': False}, (299, 320)),
     ],
 )
 def test_images_of_any_size_give_the_logits_of_a_known_size(network, arguments, size):
@@ -192,7 +222,7 @@ def test_pooling_a_map_of_unknown_size():
 
 @pytest.mark.parametrize(
     ('shape', 'kernel'),
-    [((17, 17), '5x5'), ((12, 12), '3x3'), ((5, 17), '1x5'), ((None, 12), '5x5')],
+    [((17, 17), '5x5'), ((12, 12), '3x3'), ((5, 17), '1x5'), ((None, 17), '5x5')],
 )
 def test_auxiliary_kernel_of_inception_v3_follows_the_image(shape, kernel):
     logits = inception_v3._auxiliary_logits(_images(2, *shape, 8), 5, lambda depth: 4, True)
@@ -223,12 +253,15 @@ def test_prediction_fn_makes_the_predictions():
 # Widths
 
 
-@pytest.mark.parametrize('base', [inception.inception_v2_base, inception.inception_v3_base])
-def test_widths_are_truncated_and_no_less_than_the_minimum(base):
-    arguments = {'final_endpoint': 'Mixed_5b'}
-    base(_images(1, 75, 75, 3), scope='full', **arguments)
+@pytest.mark.parametrize(
+    ('base', 'final_endpoint'),
+    [(inception.inception_v2_base, 'Mixed_4a'), (inception.inception_v3_base, 'Mixed_5b')],
+)
+def test_widths_are_truncated_and_no_less_than_the_minimum(base, final_endpoint):
+    images = _images(1, 75, 75, 3)
+    base(images, final_endpoint, scope='full')
     full = _widths()
-    base(_images(1, 75, 75, 3), scope='narrow', depth_multiplier=0.35, min_depth=30, **arguments)
+    base(images, final_endpoint, scope='narrow', depth_multiplier=0.35, min_depth=30)
     assert _widths()[len(full) :] == [max(int(width * 0.35), 30) for width in full]
 
 
@@ -332,21 +365,31 @@ def test_maps_of_inception_resnet(monkeypatch, arguments, sides):
     assert [net.shape.as_list()[1] for net in end_points.values()] == [*sides, sides[-1]]
 
 
-def test_output_stride_8_dilates_the_blocks_behind_mixed_6a():
+@pytest.fixture
+def single_blocks(monkeypatch):
+    """One block of Inception-ResNet where the network repeats it 10, 20 or 9 times."""
+    repeat = slim.repeat
+    monkeypatch.setattr(slim, 'repeat', lambda net, _, *args, **kw: repeat(net, 1, *args, **kw))
+
+
+def test_output_stride_8_dilates_the_blocks_behind_mixed_6a(single_blocks):
     net, _ = inception.inception_resnet_v2_base(
-        _images(1, 43, 43, 3), 'PreAuxLogits', output_stride=8, activation_fn=tf.nn.elu
+        _images(1, 43, 43, 3), 'PreAuxLogits', output_stride=8
     )
-    assert net.shape.as_list() == [1, 1, 1, 1088]
-    assert net.op.type == 'Elu'
-    operations = tf.get_default_graph().get_operations()
+    assert net.op.name == 'InceptionResnetV2/Repeat_1/block17_1/Relu'
     dilated = {
         op.name.split('/')[1]
-        for op in operations
+        for op in tf.get_default_graph().get_operations()
         if op.type == 'SpaceToBatchND'
         or (op.type == 'Conv2D' and op.get_attr('dilations') != [1, 1, 1, 1])
     }
     assert dilated == {'Repeat_1'}
-    assert sum(op.type == 'Elu' for op in operations) == 30
+
+
+def test_activation_fn_of_inception_resnet_is_that_of_the_sums(single_blocks):
+    inception.inception_resnet_v2(_images(1, 75, 75, 3), 0, activation_fn=tf.nn.elu)
+    elus = [op.name for op in tf.get_default_graph().get_operations() if op.type == 'Elu']
+    assert [name.split('/')[-2] for name in elus] == ['block35_1', 'block17_1', 'block8_1']
 
 
 # Arg scopes
@@ -444,7 +487,7 @@ _RESNET_BASE = inception.inception_resnet_v2_base
             for name in BASES
         ),
         *(
-            (base, 128, {'final_endpoint': 'Mixed_5'}, "Unknown final_endpoint.*'Mixed_5b'")
+            (base, 128, {'final_endpoint': 'Mixed_5bb'}, "Unknown final_endpoint.*'Mixed_5b'")
             for base in BASES.values()
         ),
     ],
@@ -463,16 +506,13 @@ def test_images_have_four_dimensions(name):
 
 
 @pytest.mark.parametrize(
-    ('size', 'arguments'),
-    [(107, {}), (346, {}), (75, _NO_AUX), (362, _NO_AUX), (75, {'num_classes': 0})],
+    ('network', 'size', 'arguments'),
+    [
+        (_V1, (193, 224), {}),
+        (_V3, (107, 346), NARROW),
+        (_V3, (75, 362), {**NARROW, **_NO_AUX}),
+    ],
 )
-def test_images_at_the_limits_of_inception_v3_fit(size, arguments):
-    arguments = {'num_classes': 5, **arguments, **NARROW}
-    _, end_points = inception.inception_v3(_images(1, size, size, 3), **arguments)
-    assert end_points['AvgPool_1a'].shape.as_list()[1:3] == [1, 1]
-
-
-@pytest.mark.parametrize('size', [193, 224])
-def test_images_at_the_limits_of_inception_v1_fit(size):
-    logits, _ = inception.inception_v1(_images(1, size, size, 3), 5)
+def test_images_at_the_limits_fit(network, size, arguments):
+    logits, _ = network(_images(1, *size, 3), 5, **arguments)
     assert logits.shape.as_list() == [1, 5]
