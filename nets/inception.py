@@ -1,5 +1,7 @@
 """Every public name of the Inception networks: `from nets import inception`."""
 
+# ruff: noqa: F401
+
 from nets.inception_resnet_v2 import (
     block8,
     block17,
@@ -21,29 +23,3 @@ from nets.inception_v4 import (
     inception_v4_arg_scope,
     inception_v4_base,
 )
-
-__all__ = [
-    'block8',
-    'block17',
-    'block35',
-    'block_inception_a',
-    'block_inception_b',
-    'block_inception_c',
-    'block_reduction_a',
-    'block_reduction_b',
-    'inception_resnet_v2',
-    'inception_resnet_v2_arg_scope',
-    'inception_resnet_v2_base',
-    'inception_v1',
-    'inception_v1_arg_scope',
-    'inception_v1_base',
-    'inception_v2',
-    'inception_v2_arg_scope',
-    'inception_v2_base',
-    'inception_v3',
-    'inception_v3_arg_scope',
-    'inception_v3_base',
-    'inception_v4',
-    'inception_v4_arg_scope',
-    'inception_v4_base',
-]

@@ -272,35 +272,23 @@ def inception_resnet_v2_arg_scope(
 ):
     """The arg scope of Inception-ResNet V2.
 
-    Args:
-      weight_decay: L2 coefficient of all weights and biases.
-      batch_norm_decay: decay of the moving averages.
-      batch_norm_epsilon: added to the variance, so that nothing is divided by zero.
-      activation_fn: of every convolution.
-      batch_norm_updates_collections: where the updates of the moving averages go.
-      batch_norm_scale: whether batch norm has a factor, gamma.
-
-    Returns:
-      An arg scope.
+    Arguments and result are those of `inception_utils.inception_arg_scope`, but weight decay takes
+    the biases as well, and weights start at Xavier's values.
     """
-    regularizer = slim.l2_regularizer(weight_decay)
+    scope = inception_utils.inception_arg_scope(
+        weight_decay,
+        True,
+        batch_norm_decay,
+        batch_norm_epsilon,
+        activation_fn,
+        batch_norm_updates_collections,
+        batch_norm_scale,
+    )
+    layers = [slim.conv2d, slim.fully_connected]
     with (
-        slim.arg_scope(
-            [slim.conv2d, slim.fully_connected],
-            weights_regularizer=regularizer,
-            biases_regularizer=regularizer,
-        ),
-        slim.arg_scope(
-            [slim.conv2d],
-            activation_fn=activation_fn,
-            normalizer_fn=slim.batch_norm,
-            normalizer_params={
-                'decay': batch_norm_decay,
-                'epsilon': batch_norm_epsilon,
-                'updates_collections': batch_norm_updates_collections,
-                'scale': batch_norm_scale,
-            },
-        ) as scope,
+        slim.arg_scope(scope),
+        slim.arg_scope([slim.conv2d], weights_initializer=slim.xavier_initializer()),
+        slim.arg_scope(layers, biases_regularizer=slim.l2_regularizer(weight_decay)) as scope,
     ):
         return scope
 

@@ -21,13 +21,14 @@ trunc_normal = inception_utils.trunc_normal
 inception_v2_arg_scope = inception_utils.inception_arg_scope
 
 _DATA_FORMATS = ('NHWC', 'NCHW')
+_AVG_POOL = avg_pool('AvgPool_0a_3x3')
 
 
 def _reduce(depth):
     return conv('Conv2d_0a_1x1', depth, stddev=0.09)
 
 
-def _mixed(scope, direct, single, double, pooled, pool=avg_pool('AvgPool_0a_3x3')):  # noqa: B008
+def _mixed(scope, direct, single, double, pooled, pool=_AVG_POOL):
     """Figure 5 of the paper; `single` and `double` are (reduced, depth) of one and two 3x3."""
     return Block(
         scope,
