@@ -16,9 +16,12 @@ NETWORKS = [network.name for network in nets_factory.NETWORKS]
 
 
 def _close(value: Any) -> Any:
-    """`value` with the floating-point numbers in it rounded to six digits; float32 has no more."""
+    """`value` with the floating-point numbers in it rounded to six digits; float32 has no more.
+
+    Before that to eight decimals, as the files have them: 0.048631247 stands there as 0.04863125.
+    """
     if isinstance(value, float):
-        return float(f'{value:.6g}')
+        return float(f'{round(value, 8):.6g}')
     if isinstance(value, dict):
         return {key: _close(item) for key, item in value.items()}
     if isinstance(value, list):
