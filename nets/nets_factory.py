@@ -11,10 +11,15 @@ from collections.abc import Callable
 from typing import Any
 
 import slim
-from nets.mobilenet import mobilenet_v2
+from nets import mobilenet_v1
+from nets.mobilenet import mobilenet_v2, mobilenet_v3
 from slim import errors
 
-NETWORKS = (*mobilenet_v2.NETWORKS,)
+NETWORKS = (
+    *mobilenet_v1.NETWORKS,
+    *mobilenet_v2.NETWORKS,
+    *mobilenet_v3.NETWORKS,
+)
 
 networks_map = {network.name: network.build for network in NETWORKS}
 arg_scopes_map = {network.name: network.arg_scope for network in NETWORKS}
