@@ -42,7 +42,7 @@ MOBILENETV1_CONV_DEFS = [
     *(DepthSepConv(kernel=[3, 3], stride=stride, depth=depth) for depth, stride in _SEPARABLE),
 ]
 
-_POOL_SIZE = 7  # of the last layer for 224 pixels
+_POOL_SIZE = 7  # side of the last layer for 224 pixels
 
 
 def _layers(
@@ -51,18 +51,18 @@ def _layers(
     """(end point, layer function, its arguments) of every layer of the table."""
     striding = lib.Striding(output_stride)
     for number, row in enumerate(conv_defs):
+        if not isinstance(row, (Conv, DepthSepConv)):
+            raise errors.UsageError(f'conv_defs has {row!r}; rows are Conv or DepthSepConv.')
         stride, rate = striding.next_layer(row.stride)
         spatial = {'kernel_size': row.kernel, 'stride': stride, 'rate': rate}
         name = f'Conv2d_{number}'
         if isinstance(row, Conv):
             yield name, slim.conv2d, {'num_outputs': depth(row.depth), **spatial}
-        elif isinstance(row, DepthSepConv):
+        else:
             depthwise = {'num_outputs': None, 'depth_multiplier': 1, **spatial}
             pointwise = {'num_outputs': depth(row.depth), 'kernel_size': [1, 1]}
             yield f'{name}_depthwise', slim.separable_conv2d, depthwise
             yield f'{name}_pointwise', slim.conv2d, pointwise
-        else:
-            raise errors.UsageError(f'conv_defs has {row!r}; rows are Conv or DepthSepConv.')
 
 
 def mobilenet_v1_base(
@@ -168,7 +168,8 @@ def mobilenet_v1(
       reuse: whether to use existing variables (see `tf.variable_scope`).
       scope: variable scope.
       global_pool: average the whole image, whatever its size. Otherwise windows of 7 x 7 pixels of
-        the last layer are averaged, fewer where it is smaller: one window up to 224 x 224 pixels.
+        the last layer are averaged, or fewer where it is smaller. That is one window up to 256 x
+        256 pixels; larger images need `global_pool`, or logits that are not squeezed.
 
     Returns:
       (net, end_points): the logits, float32 [batch, num_classes], or [batch, 1, 1, num_classes]
