@@ -21,13 +21,14 @@ from nets import (
     inception_v3,
     inception_v4,
     lenet,
+    mobilenet_v1,
     overfeat,
     resnet_v1,
     resnet_v2,
     s3dg,
     vgg,
 )
-from nets.mobilenet import mobilenet_v2
+from nets.mobilenet import mobilenet_v2, mobilenet_v3
 from nets.nasnet import nasnet, pnasnet
 from slim import errors
 
@@ -46,7 +47,9 @@ _FAMILIES = (
     lenet,
     resnet_v1,
     resnet_v2,
+    mobilenet_v1,
     mobilenet_v2,
+    mobilenet_v3,
     nasnet,
     pnasnet,
 )

@@ -13,6 +13,7 @@ Papers: arXiv:1801.04381 (V2), arXiv:1905.02244 (V3).
 from __future__ import annotations
 
 import contextlib
+import functools
 import posixpath
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
@@ -67,6 +68,11 @@ class NoOpScope:
         return False
 
 
+def wrapped_partial(func, *args, **kwargs):
+    """`functools.partial` that keeps the function's name, docstring and `default_image_size`."""
+    return functools.update_wrapper(functools.partial(func, *args, **kwargs), func)
+
+
 def safe_arg_scope(funcs, **kwargs):
     """`slim.arg_scope(funcs, ...)` with the arguments that are not None; none left, no scope."""
     given = conv_blocks.given_arguments(**kwargs)
@@ -93,11 +99,15 @@ def _check_base_arguments(inputs, conv_defs, multiplier, final_endpoint, output_
     checks.check_final_endpoint(final_endpoint, names)
 
 
-# Layers that pad inside, before their depthwise convolution, whether or not they say a kernel size.
-_BLOCKS = (conv_blocks.expanded_conv, conv_blocks.split_separable_conv2d)
+# Layers that pad inside, right before their spatial convolution, although they say a kernel size.
+_BLOCKS = (
+    conv_blocks.expanded_conv,
+    conv_blocks.fused_conv,
+    conv_blocks.split_separable_conv2d,
+)
 
 
-class _Striding:
+class Striding:
     """Turns strides into dilation once the network has reached its output stride.
 
     The layer that would go beyond the limit keeps stride 1 and still uses the rate collected so
@@ -174,20 +184,21 @@ def mobilenet_base(
     ):
         end_points = {}
         layer_scopes = {}
-        striding = _Striding(output_stride)
+        striding = Striding(output_stride)
         net = inputs
         for number, layer in enumerate(conv_defs['spec'], start=1):
             params = dict(layer.params)
             layer.multiplier_func(params, multiplier)
             params['stride'], rate = striding.next_layer(params.get('stride', 1))
             kernel_size = params.get('kernel_size')
-            if rate > 1 and (kernel_size is None or tuple(kernel_size) != (1, 1)):
+            convolves = 'num_outputs' in params  # A pooling layer is not dilated.
+            if rate > 1 and convolves and (kernel_size is None or tuple(kernel_size) != (1, 1)):
                 params['rate'] = rate
             if use_explicit_padding:
-                if kernel_size is None or layer.op in _BLOCKS:
-                    params['use_explicit_padding'] = True
-                else:
+                if kernel_size is not None and layer.op not in _BLOCKS:
                     net = conv_blocks.fixed_padding(net, kernel_size, rate)
+                elif convolves:
+                    params['use_explicit_padding'] = True
             net = layer.op(net, **params)
             end_points[f'layer_{number}'] = net
             layer_scopes[posixpath.dirname(net.op.name)] = f'layer_{number}'
