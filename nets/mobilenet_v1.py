@@ -26,6 +26,7 @@ from nets import checks
 from nets.mobilenet import conv_blocks
 from nets.mobilenet import mobilenet as lib
 from nets.network import Network
+from nets.striding import Striding
 from slim import errors
 
 Conv = collections.namedtuple('Conv', ['kernel', 'stride', 'depth'])
@@ -49,7 +50,7 @@ def _layers(
     conv_defs: list[Any], depth: Callable[[int], int], output_stride: int | None
 ) -> Iterator[tuple[str, Callable[..., tf.Tensor], dict[str, Any]]]:
     """(end point, layer function, its arguments) of every layer of the table."""
-    striding = lib.Striding(output_stride)
+    striding = Striding(output_stride)
     for number, row in enumerate(conv_defs):
         if not isinstance(row, (Conv, DepthSepConv)):
             raise errors.UsageError(f'conv_defs has {row!r}; rows are Conv or DepthSepConv.')

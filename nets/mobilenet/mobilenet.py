@@ -23,6 +23,7 @@ import tensorflow.compat.v1 as tf
 import slim
 from nets import checks
 from nets.mobilenet import conv_blocks
+from nets.striding import Striding
 from slim import errors
 
 
@@ -105,28 +106,6 @@ _BLOCKS = (
     conv_blocks.fused_conv,
     conv_blocks.split_separable_conv2d,
 )
-
-
-class Striding:
-    """Turns strides into dilation once the network has reached its output stride.
-
-    The layer that would go beyond the limit keeps stride 1 and still uses the rate collected so
-    far; only the layers after it are dilated by its stride as well.
-    """
-
-    def __init__(self, output_stride: int | None) -> None:
-        self._limit = output_stride
-        self._stride = 1
-        self._rate = 1
-
-    def next_layer(self, stride: int) -> tuple[int, int]:
-        """(stride, rate) of the next layer, whose table says `stride`."""
-        if self._stride != self._limit:
-            self._stride *= stride
-            return stride, 1
-        rate = self._rate
-        self._rate *= stride
-        return 1, rate
 
 
 def _output_ops(graph: tf.Graph, start: int, layer_scopes: Mapping[str, str]):
