@@ -29,19 +29,19 @@ from slim import errors
 
 arg_scope = slim.arg_scope
 
-_SHARED_SETTINGS = {
+SHARED_SETTINGS = {
     'filter_scaling_rate': 2.0,  # factor on the width of the cells at each reduction
     'num_reduction_layers': 2,
     'use_aux_head': 1,  # in training
     'data_format': 'NHWC',  # of the layers; the images are NHWC always
-    'use_bounded_activation': False,
+    'use_bounded_activation': False,  # see NasNetABaseCell
 }
 
 
 def cifar_config():
     """The settings of NASNet-A (6 @ 768), section 4.1 of the paper."""
     return HParams(
-        **_SHARED_SETTINGS,
+        **SHARED_SETTINGS,
         stem_multiplier=3.0,
         num_cells=18,
         num_conv_filters=32,
@@ -55,7 +55,7 @@ def cifar_config():
 def mobile_imagenet_config():
     """The settings of NASNet-A (4 @ 1056), section 4.2 of the paper."""
     return HParams(
-        **_SHARED_SETTINGS,
+        **SHARED_SETTINGS,
         stem_multiplier=1.0,
         num_cells=12,
         num_conv_filters=44,
@@ -69,7 +69,7 @@ def mobile_imagenet_config():
 def large_imagenet_config():
     """The settings of NASNet-A (6 @ 4032), section 4.2 of the paper."""
     return HParams(
-        **_SHARED_SETTINGS,
+        **SHARED_SETTINGS,
         stem_multiplier=3.0,
         num_cells=18,
         num_conv_filters=168,
@@ -256,7 +256,8 @@ def build_network(
 
     end_points = {}
     with (
-        slim.arg_scope(_TRAINING_LAYERS, is_training=is_training),
+        # Cells that are built for evaluation have no drop path to tell.
+        slim.arg_scope([slim.dropout, slim.batch_norm], is_training=is_training),
         slim.arg_scope(_FORMATTED_LAYERS, data_format=hparams.data_format),
         # Closed, an unfinished generator leaves the variable scope that it is in.
         contextlib.closing(
@@ -270,7 +271,6 @@ def build_network(
     return end_points.get('Logits', net), end_points
 
 
-_TRAINING_LAYERS = (slim.dropout, slim.batch_norm, nasnet_utils.drop_path)
 _FORMATTED_LAYERS = (
     slim.avg_pool2d,
     slim.max_pool2d,

@@ -21,11 +21,7 @@ from nets.network import Network
 arg_scope = slim.arg_scope
 
 _SHARED_SETTINGS = {
-    'filter_scaling_rate': 2.0,  # factor on the width of the cells at each reduction
-    'num_reduction_layers': 2,
-    'use_aux_head': 1,  # in training
-    'data_format': 'NHWC',  # of the layers; the images are NHWC always
-    'use_bounded_activation': False,
+    **nasnet.SHARED_SETTINGS,
     'skip_reduction_layer_input': 1,
     'dense_dropout_keep_prob': 0.5,
     'total_training_steps': 250000,
@@ -33,7 +29,7 @@ _SHARED_SETTINGS = {
 
 
 def large_imagenet_config():
-    """The settings of PNASNet-5 (N = 4, F = 216), table 4 of the paper."""
+    """The settings of PNASNet-5 (N = 4, F = 216)."""
     return HParams(
         **_SHARED_SETTINGS,
         stem_multiplier=3.0,
@@ -44,7 +40,7 @@ def large_imagenet_config():
 
 
 def mobile_imagenet_config():
-    """The settings of PNASNet-5 (N = 3, F = 54), table 3 of the paper."""
+    """The settings of PNASNet-5 (N = 3, F = 54)."""
     return HParams(
         **_SHARED_SETTINGS,
         stem_multiplier=1.0,
