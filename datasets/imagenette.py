@@ -40,6 +40,4 @@ def get_split(
     reader: object = None,
 ) -> Dataset:
     """Describes the split 'train' or 'validation'; see `record_set.get_split`."""
-    return record_set.get_split(
-        RecordSet(PUBLISHED), split_name, dataset_dir, file_pattern, reader
-    )
+    return record_set.get_split(RecordSet(PUBLISHED), split_name, dataset_dir, file_pattern, reader)

@@ -83,9 +83,7 @@ def write_set(
     return about
 
 
-def _publish(
-    folder: str, dataset_dir: str, patterns: Collection[str], about: Description
-) -> None:
+def _publish(folder: str, dataset_dir: str, patterns: Collection[str], about: Description) -> None:
     """Moves all files of `folder` to `dataset_dir` and completes the set, or takes them away."""
     names = sorted(os.listdir(folder))
     try:

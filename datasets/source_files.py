@@ -1,4 +1,4 @@
-"""Finding what to convert below --source_dir, and images in class folders. No TensorFlow needed."""
+"""Finds what to convert below --source_dir, and images in class folders."""
 
 from __future__ import annotations
 
