@@ -1,4 +1,4 @@
-"""Reads tar and zip archives: nothing outside the given folder is ever written, no link followed."""
+"""Reads tar and zip archives; no link is followed and nothing is written outside the folder."""
 
 from __future__ import annotations
 
@@ -38,17 +38,19 @@ def extract(path: str, folder: str) -> None:
         _write(_chunks(open_entry, path), target)
 
 
-def read_files(path: str, names: Collection[str]) -> dict[str, bytes]:
+def read_files(
+    path: str, names: Collection[str], optional: Collection[str] = ()
+) -> dict[str, bytes]:
     """The contents of the files of those names in an archive, in whatever folder of it they are.
 
-    DataError as in `extract`, and for a name that is missing or occurs twice.
+    DataError as in `extract`, and for a name of `names` that is missing or any that occurs twice.
     """
     found: dict[str, bytes] = {}
     for entry, open_entry in _entries(path):
         name = os.path.basename(entry)
         if name in found:
             raise DataError(f'{path} holds two files {name}.')
-        if name in names:
+        if name in names or name in optional:
             found[name] = b''.join(_chunks(open_entry, path))
     missing = sorted(set(names) - set(found))
     if missing:

@@ -7,6 +7,7 @@ import os
 import pickle
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -49,7 +50,7 @@ class _Source:
         """Every file of the form by its name; the class names only where they are there."""
         names = [name for batches in self.form.splits.values() for name in batches]
         if not os.path.isdir(self.path):
-            return archives.read_files(self.path, [*names, self.form.names_file])
+            return archives.read_files(self.path, names, [self.form.names_file])
         missing = [n for n in names if not os.path.isfile(os.path.join(self.path, n))]
         if missing:
             raise DataError(f'{self.path} lacks {", ".join(missing)}.')
@@ -78,7 +79,8 @@ def _read_names(contents: bytes, where: str) -> list[str]:
 
 def _read_pickled(contents: bytes, where: str) -> _Batch:
     batch = _unpickle(contents, where)
-    data, labels = batch.get(b'data'), batch.get(b'labels')
+    data: Any = batch.get(b'data')
+    labels: Any = batch.get(b'labels')
     good = (
         isinstance(data, np.ndarray)
         and data.dtype == np.uint8
@@ -103,25 +105,26 @@ def _read_pickled_names(contents: bytes, where: str) -> list[str]:
     return [os.fsdecode(name) for name in names]
 
 
+# What makes an array of a pickle; NumPy has moved it between modules.
+_ARRAY_MAKERS = {
+    '_reconstruct': np.empty(0).__reduce__()[0],
+    'ndarray': np.ndarray,
+    'dtype': np.dtype,
+}
+
+
 class _ArraysOnly(pickle.Unpickler):
     """Builds dictionaries, lists, strings and NumPy arrays: a pickle could run anything else."""
 
-    # What makes an array; NumPy has moved it between modules.
-    _ALLOWED = {
-        '_reconstruct': np.empty(0).__reduce__()[0],
-        'ndarray': np.ndarray,
-        'dtype': np.dtype,
-    }
-
     def find_class(self, module: str, name: str) -> object:
-        if module.split('.')[0] == 'numpy' and name in self._ALLOWED:
-            return self._ALLOWED[name]
+        if module.split('.')[0] == 'numpy' and name in _ARRAY_MAKERS:
+            return _ARRAY_MAKERS[name]
         if (module, name) == ('_codecs', 'encode'):  # Python 2's strings
             return super().find_class(module, name)
         raise pickle.UnpicklingError(f'it asks for {module}.{name}')
 
 
-def _unpickle(contents: bytes, where: str) -> dict[bytes, object]:
+def _unpickle(contents: bytes, where: str) -> dict[bytes, Any]:
     try:
         value = _ArraysOnly(io.BytesIO(contents), encoding='bytes').load()
     except Exception as error:  # a damaged pickle raises whatever it meets

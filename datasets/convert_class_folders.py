@@ -112,7 +112,7 @@ _IMAGENETTE_SPLITS = {'train': 'train', 'validation': 'val'}
 
 def find_imagenette(source_dir: str) -> _Source:
     """The folder of one of the sizes, its archive, or `source_dir` itself with train/ and val/."""
-    own = [os.path.join(split, next(iter(imagenette.SYNSETS_TO_NAMES))) for split in ('train',)]
+    own = [os.path.join('train', synset) for synset in imagenette.SYNSETS_TO_NAMES]
     if source_files.first_existing(source_dir, own):
         return _Source(source_dir)
     found = [

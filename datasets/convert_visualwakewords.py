@@ -53,7 +53,9 @@ class _Source:
 
 def find(source_dir: str) -> _Source:
     """Images and annotations of both splits, unpacked or as the published archives."""
-    images, annotations, missing = {}, {}, []
+    images: dict[str, str] = {}
+    annotations: dict[str, str] = {}
+    missing = []
     for split_name, folder in _SPLIT_TO_FOLDER.items():
         name = _annotations_name(split_name)
         for found, choices in (
@@ -77,7 +79,7 @@ def find(source_dir: str) -> _Source:
 def convert(
     source: _Source, place: Workplace, settings: Settings, progress: Progress
 ) -> Description:
-    """Writes both splits. An image is of class 1 where a large enough object of interest is in it."""
+    """Writes both splits; class 1 are images with an object of interest that is large enough."""
     parts = {
         split_name: _read_split(source, split_name, place, settings, progress)
         for split_name in _SPLIT_TO_FOLDER

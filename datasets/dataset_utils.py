@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pathlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import tensorflow as tf
@@ -87,9 +88,9 @@ def write_label_file(
         if len(name.splitlines()) > 1:
             raise UsageError(f'The name of label {label}, {name!r}, is not one line.')
     path = os.path.join(dataset_dir, filename)
+    lines = [f'{label}:{name}\n' for label, name in labels_to_class_names.items()]
     with atomic_files.new_file(path) as temporary, atomic_files.writing(path):
-        with open(temporary, 'w', encoding='utf-8') as file:
-            file.writelines(f'{label}:{name}\n' for label, name in labels_to_class_names.items())
+        pathlib.Path(temporary).write_text(''.join(lines), encoding='utf-8')
 
 
 def has_labels(dataset_dir: str, filename: str = LABELS_FILENAME) -> bool:

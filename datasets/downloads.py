@@ -94,7 +94,7 @@ def download(remote: RemoteFile, folder: str) -> str:
 def _check_arguments(remote: RemoteFile) -> None:
     if urllib.parse.urlsplit(remote.url).scheme not in ('http', 'https') or not remote.name:
         raise UsageError(f'{remote.url!r} is no address of a file: expected http(s)://HOST/NAME')
-    kind, colon, value = (remote.checksum or 'md5:').partition(':')
+    kind, colon, _ = (remote.checksum or 'md5:').partition(':')
     if not colon or kind not in _HASHES:
         raise UsageError(
             f'The checksum {remote.checksum!r} must begin with one of '
@@ -180,7 +180,8 @@ def _check_contents(remote: RemoteFile, path: str) -> None:
     size = os.path.getsize(path)
     if remote.size is not None and size != remote.size:
         raise DataError(
-            f'{path} has {size:,} bytes, not {remote.size:,}. Remove it and fetch {remote.url} anew.'
+            f'{path} has {size:,} bytes, not {remote.size:,}. Remove it and fetch {remote.url} '
+            'anew.'
         )
     if remote.checksum is None:
         return

@@ -43,7 +43,7 @@ def create_readable_names_for_imagenet_labels() -> dict[int, str]:
 def synsets_to_names() -> Mapping[str, str]:
     """The 1,000 synsets of the challenge, sorted, and their names."""
     with open(_SYNSETS_FILE, encoding='utf-8') as file:
-        return dict(line.rstrip('\n').split(' ', 1) for line in file)  # type: ignore[misc]
+        return dict(line.rstrip('\n').split(' ', 1) for line in file)
 
 
 def get_split(

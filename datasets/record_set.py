@@ -54,9 +54,11 @@ def get_split(
     if split_name not in about.splits:
         raise unknown_name('split', split_name, about.splits)
     files = _find_files(record_set, about, split_name, dataset_dir, file_pattern)
-    labels_to_names = described.labels_to_names() if described else None
-    if labels_to_names is None:
-        labels_to_names = _labels_file(dataset_dir, about.num_classes) or about.labels_to_names()
+    labels_to_names = (
+        (described.labels_to_names() if described else None)
+        or _labels_file(dataset_dir, about.num_classes)
+        or about.labels_to_names()
+    )
     return Dataset(
         name=about.name,
         split_name=split_name,
