@@ -73,12 +73,21 @@ def _tar_entries(path: str) -> Iterator[_Entry]:
             with _reading(path):
                 member = archive.next()
             if member is None:
+                with _reading(path):
+                    _read_to_the_end(archive)
                 return
             if member.isdir():
                 continue
             if not member.isfile():
                 raise DataError(f'{path} holds {member.name}, which is no file but a link or such.')
             yield _safe_name(member.name, path), _opener(archive, member)
+
+
+def _read_to_the_end(archive: tarfile.TarFile) -> None:
+    """Only the end of a packed file has the checksum of what was in it."""
+    assert archive.fileobj is not None
+    while archive.fileobj.read(_CHUNK):
+        pass
 
 
 def _opener(archive: tarfile.TarFile, member: tarfile.TarInfo) -> Callable[[], IO[bytes]]:
@@ -163,5 +172,6 @@ def _reading(path: str) -> Iterator[None]:
         RuntimeError,  # a zip with a password
     ) as error:
         raise DataError(
-            f'{path} cannot be unpacked: it is cut off, damaged or no archive ({error}).'
+            f'{path} cannot be unpacked: it is cut off, damaged or no archive '
+            f'({str(error).partition(":")[0] or type(error).__name__}).'
         ) from error

@@ -125,7 +125,7 @@ def _received(path: str) -> tuple[int, str]:
     try:
         with open(f'{path}.part.version', encoding='utf-8') as file:
             return os.path.getsize(f'{path}.part'), file.read()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return 0, ''
 
 
