@@ -15,6 +15,7 @@ import pytest
 import tensorflow as tf
 
 from datasets import archives, conversion, conversions, dataset_factory, set_writer
+from slim import inputs
 from slim.errors import DataError, OutputError, UsageError
 
 
@@ -582,6 +583,27 @@ def test_visualwakewords_refuse(tmp_path, spoil, message, settings):
 
 
 # What all share.
+
+
+@pytest.mark.parametrize('name', ['cifar10', 'mnist'])
+def test_the_pipeline_of_the_evaluation_gives_the_pixels_back(tmp_path, convert, name):
+    write = {'cifar10': originals.cifar10_binary, 'mnist': originals.mnist}[name]
+    expected, labels = write(tmp_path / 'source')['test']
+    channels = 3 if name == 'cifar10' else 1
+    convert(name, tmp_path / 'source')
+    dataset = _get(tmp_path, name, 'test')
+
+    def as_float(image, height, width):
+        return tf.ensure_shape(tf.cast(image, tf.float32), [height, width, channels])
+
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        form = inputs.BatchFormat(len(labels), expected.shape[1])
+        batches = inputs.evaluation_batches(dataset, as_float, form)
+        batch = tf.compat.v1.data.make_one_shot_iterator(batches).get_next()
+        images, read, real = session.run(batch)
+    np.testing.assert_array_equal(images, expected.reshape(images.shape))
+    assert read.tolist() == labels.tolist()
+    assert real.all()
 
 
 def test_unknown_names_and_imagenet(tmp_path):
