@@ -1,6 +1,7 @@
 """From original archives to a trained network, and what can be wrong on the way."""
 
 import os
+import pathlib
 import random
 import shutil
 import signal
@@ -8,10 +9,10 @@ import subprocess
 import sys
 import time
 
-import conftest
 import pytest
 
-sys.path.insert(0, str(conftest.ROOT / 'tests' / 'datasets'))
+ROOT = pathlib.Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / 'tests' / 'datasets'))
 import originals
 
 SCRIPT = 'download_and_convert_data.py'
@@ -105,7 +106,7 @@ def _contents(folder):
 def _killed(arguments, out, seconds, how, cwd):
     """Starts a conversion, ends it `seconds` after its first sign of work; its exit code."""
     process = subprocess.Popen(
-        [sys.executable, str(conftest.ROOT / SCRIPT), *arguments],
+        [sys.executable, str(ROOT / SCRIPT), *arguments],
         cwd=cwd,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
