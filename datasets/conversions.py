@@ -142,7 +142,7 @@ def _find_or_download(conversion: Conversion, folder: str) -> object:
         except NetworkError as error:
             wanted = [r for r in conversion.remote_files if not _is_there(r.name, folder)]
             raise NetworkError(
-                f'{error}. Put {" and ".join(r.name for r in wanted)} into {shlex.quote(folder)}, '
+                f'{error}. Put {", ".join(r.name for r in wanted)} into {shlex.quote(folder)}, '
                 'or name their folder with --source_dir, and start again. They come from: '
                 f'{" ".join(r.url for r in wanted)}'
             ) from error

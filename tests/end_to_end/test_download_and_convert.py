@@ -3,17 +3,20 @@
 import os
 import pathlib
 import random
+import runpy
 import shutil
 import signal
 import subprocess
 import sys
 import time
+import types
 
 import pytest
 
 ROOT = pathlib.Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT / 'tests' / 'datasets'))
-import originals
+originals = types.SimpleNamespace(
+    **runpy.run_path(str(ROOT / 'tests' / 'datasets' / 'originals.py'))
+)
 
 SCRIPT = 'download_and_convert_data.py'
 # A closed port: whoever asks for a way out is refused, as on a machine without a network.
