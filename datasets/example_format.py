@@ -22,7 +22,7 @@ BBOX_YMAX = 'image/object/bbox/ymax'
 BBOX_XMAX = 'image/object/bbox/xmax'
 BBOX_LABEL = 'image/object/bbox/label'
 
-_BBOX_SIDES = (BBOX_YMIN, BBOX_XMIN, BBOX_YMAX, BBOX_XMAX)
+BBOX_SIDES = (BBOX_YMIN, BBOX_XMIN, BBOX_YMAX, BBOX_XMAX)
 
 ITEMS_TO_DESCRIPTIONS = {
     'encoded': 'The image file, JPEG unless the record says otherwise.',
@@ -47,7 +47,7 @@ def make_example(
     bboxes: Sequence[Sequence[float]] = (),
 ) -> tf.train.Example:
     """One record. `bboxes`: (ymin, xmin, ymax, xmax) each, parts (0..1) of the image sides."""
-    columns = list(zip(*bboxes, strict=True)) or [()] * len(_BBOX_SIDES)
+    columns = list(zip(*bboxes, strict=True)) or [()] * len(BBOX_SIDES)
     feature = {
         ENCODED: _bytes(encoded),
         FORMAT: _bytes(image_format.encode()),
@@ -61,7 +61,7 @@ def make_example(
         TEXT: _bytes(text.encode()),
         BBOX_LABEL: _int64(*[label] * len(bboxes)),
     }
-    for side, column in zip(_BBOX_SIDES, columns, strict=True):
+    for side, column in zip(BBOX_SIDES, columns, strict=True):
         feature[side] = tf.train.Feature(float_list=tf.train.FloatList(value=column))
     return tf.train.Example(features=tf.train.Features(feature=feature))
 
@@ -77,10 +77,10 @@ def parse_example(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
             ENCODED: tf.io.FixedLenFeature([], tf.string),
             LABEL: tf.io.FixedLenFeature([], tf.int64),
             FILENAME: tf.io.FixedLenFeature([], tf.string, default_value=''),
-            **{side: tf.io.VarLenFeature(tf.float32) for side in _BBOX_SIDES},
+            **{side: tf.io.VarLenFeature(tf.float32) for side in BBOX_SIDES},
         },
     )
-    sides = [tf.sparse.to_dense(parsed[side]) for side in _BBOX_SIDES]
+    sides = [tf.sparse.to_dense(parsed[side]) for side in BBOX_SIDES]
     return {
         'encoded': parsed[ENCODED],
         'label': parsed[LABEL],
