@@ -99,7 +99,12 @@ def get_network_fn(
 
 
 def _decay_argument(name: str) -> str:
-    argument = next((row.decay_argument for row in NETWORKS if row.name == name), None)
-    if argument is None:
+    row = next((row for row in NETWORKS if row.name == name), None)
+    if row is None:
+        raise errors.UsageError(
+            f'batch_norm_decay: network {name!r} has no row that says which argument takes it; set '
+            'the decay in its arg scope.'
+        )
+    if row.decay_argument is None:
         raise errors.UsageError(f'batch_norm_decay: network {name!r} has no batch norm to set')
-    return argument
+    return row.decay_argument
