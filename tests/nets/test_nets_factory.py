@@ -62,7 +62,7 @@ def test_a_decay_that_no_row_takes_is_refused_with_the_reason(monkeypatch):
     with pytest.raises(errors.UsageError, match="'lenet' has no batch norm"):
         nets_factory.get_network_fn('lenet', 10, batch_norm_decay=0.9)
     monkeypatch.setitem(nets_factory.networks_map, 'mine', lambda images: images)
-    with pytest.raises(errors.UsageError, match="'mine' has no row .* in its arg scope"):
+    with pytest.raises(errors.UsageError, match=r"'mine' has no row .* in its arg scope"):
         nets_factory.get_network_fn('mine', 10, batch_norm_decay=0.9)
 
 
