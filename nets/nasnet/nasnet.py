@@ -165,7 +165,7 @@ def _cells(normal_cell, reduction_cell, hparams):
             name = f'Reduction_Cell_{reductions.index(number)}'
             cells.append(Cell(name, reduction_cell, scaling, stride=2))
             if hparams.skip_reduction_layer_input:
-                previous = -3  # not what the reduction cell had
+                previous = -3  # what the reduction cell had; its first input is skipped
         cells.append(Cell(f'Cell_{number}', normal_cell, scaling, previous=previous))
     return cells
 
