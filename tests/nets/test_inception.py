@@ -173,6 +173,29 @@ def test_dropout_keeps_the_share_it_is_told(monkeypatch, module, arguments):
     assert factors == [('training_True', 4.0)]
 
 
+@pytest.mark.parametrize(
+    ('module', 'end_point'),
+    [
+        (inception_v3, 'Mixed_6e'),
+        (inception_v4, 'Mixed_6h'),
+        (inception_resnet_v2, 'PreAuxLogits'),
+    ],
+)
+def test_auxiliary_head_reads_the_last_of_the_17x17_maps(monkeypatch, module, end_point):
+    name = module.__name__.removeprefix('nets.')
+    maps = {key: _images(1, 17, 17, 4) for key in _end_points(name, end_point)}
+    net = _images(1, 8, 8, 4)
+    monkeypatch.setattr(module, f'{name}_base', lambda *_, **__: (net, dict(maps)))
+    getattr(module, name)(_images(1, 299, 299, 3), 5)
+    read = [
+        op.inputs[0]
+        for op in tf.get_default_graph().get_operations()
+        if op.type == 'AvgPool' and '/AuxLogits/' in op.name
+    ]
+    assert len(read) == 1
+    assert read[0] is maps[end_point]
+
+
 # Sizes
 
 
@@ -381,10 +404,19 @@ def test_output_stride_8_dilates_the_blocks_behind_mixed_6a(single_blocks):
     assert dilated == {'Repeat_1'}
 
 
-def test_activation_fn_of_inception_resnet_is_that_of_the_sums(single_blocks):
+def test_sums_of_inception_resnet(single_blocks):
+    """Their scales, and that `activation_fn` is theirs alone; the very last has none."""
     inception.inception_resnet_v2(_images(1, 75, 75, 3), 0, activation_fn=tf.nn.elu)
-    elus = [op.name for op in tf.get_default_graph().get_operations() if op.type == 'Elu']
-    assert [name.split('/')[-2] for name in elus] == ['block35_1', 'block17_1', 'block8_1']
+    operations = tf.get_default_graph().get_operations()
+    blocks = ['block35_1', 'block17_1', 'block8_1']
+    assert [op.name.split('/')[-2] for op in operations if op.type == 'Elu'] == blocks
+    scales = {
+        op.name.split('/')[-2]: float(tf.get_static_value(op.inputs[1]))
+        for op in operations
+        if op.type == 'Mul' and 'Initializer' not in op.name
+    }
+    assert list(scales) == [*blocks, 'Block8']
+    np.testing.assert_allclose(list(scales.values()), [0.17, 0.1, 0.2, 1.0])
 
 
 # Arg scopes
