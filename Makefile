@@ -36,8 +36,9 @@ horovod:
 demo: setup
 	$(RUN) demo_mobilenetv2.py $(DEMO_FLAGS)
 
+# As many processes as cores, but each takes up to 3 GB of memory. PYTEST_FLAGS='-n 0' takes one.
 test: horovod
-	$(RUN) -m pytest $(PYTEST_FLAGS)
+	$(RUN) -m pytest -n auto --maxprocesses=4 $(PYTEST_FLAGS)
 
 check: setup
 	$(RUN) -m ruff format --check .
