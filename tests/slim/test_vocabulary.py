@@ -1,10 +1,12 @@
 """`import slim`: TF-Slim's names, repaired, with tf_slim's own arg_scope stack."""
 
+import importlib
 import subprocess
 import sys
 
 import numpy as np
 import pytest
+import tensorflow as tf2
 import tensorflow.compat.v1 as tf
 
 import slim
@@ -84,3 +86,20 @@ def test_repeated_layers_stack_and_repeat():
         names = [variable.op.name for variable in slim.get_model_variables()]
         assert 'conv1/conv1_2/weights' in names
         assert 'conv2/conv2_2/biases' in names
+
+
+def test_the_quick_answer_to_the_mode_of_execution_is_the_right_one():
+    ops = importlib.import_module('tensorflow.python.framework.ops')
+    assert slim.conv2d  # repairs
+    answers = []
+
+    def ask():
+        answers.append(ops.executing_eagerly_outside_functions())
+        return tf.constant(0)
+
+    ask()
+    tf2.function(ask)()
+    with tf.Graph().as_default():
+        ask()
+        tf2.function(ask)()
+    assert answers == [True, True, False, False]
