@@ -62,12 +62,22 @@ class Annotation:
 
     def boxes(self) -> tuple[Box, ...]:
         """Parts of the image sides, in order, inside the image."""
-        return tuple(self._box(one) for one in self.objects)
+        return tuple(
+            box(
+                one.xmin / self.width,
+                one.ymin / self.height,
+                one.xmax / self.width,
+                one.ymax / self.height,
+            )
+            for one in self.objects
+        )
 
-    def _box(self, one: ObjectBox) -> Box:
-        left, right = sorted(_part(x, self.width) for x in (one.xmin, one.xmax))
-        top, bottom = sorted(_part(y, self.height) for y in (one.ymin, one.ymax))
-        return top, left, bottom, right
+
+def box(xmin: float, ymin: float, xmax: float, ymax: float) -> Box:
+    """The box, its sides in order and inside the image. Parts of the image sides."""
+    left, right = sorted((_inside(xmin), _inside(xmax)))
+    top, bottom = sorted((_inside(ymin), _inside(ymax)))
+    return top, left, bottom, right
 
 
 def read(path: str) -> tuple[Box, ...]:
@@ -153,5 +163,5 @@ def _pixels(element: xml.etree.ElementTree.Element, path: str) -> int:
         raise ValueError(f'{path} is {text!r}, not a number of pixels') from None
 
 
-def _part(pixels: int, side: int) -> float:
-    return min(max(pixels / side, 0.0), 1.0)
+def _inside(part: float) -> float:
+    return min(max(part, 0.0), 1.0)

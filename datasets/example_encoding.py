@@ -7,6 +7,7 @@ Feature {1: BytesList | 2: FloatList | 3: Int64List}, each list {1: values}.
 
 from __future__ import annotations
 
+import functools
 import struct
 from collections.abc import Iterator, Mapping
 
@@ -15,6 +16,9 @@ _BYTES_LIST, _FLOAT_LIST, _INT64_LIST = 1, 2, 3
 _UINT64 = 1 << 64
 
 Value = bytes | float | int
+
+
+_ONE_BYTE = tuple(bytes((value,)) for value in range(0x80))
 
 
 def bytes_feature(*values: bytes) -> bytes:
@@ -26,6 +30,7 @@ def float_feature(*values: float) -> bytes:
     return _field(_FLOAT_LIST, _field(1, packed) if values else b'')
 
 
+@functools.lru_cache(1024)  # labels and sides of images come again and again
 def int64_feature(*values: int) -> bytes:
     packed = b''.join(_varint(value % _UINT64) for value in values)
     return _field(_INT64_LIST, _field(1, packed) if values else b'')
@@ -36,9 +41,7 @@ def example(features: Mapping[str, bytes]) -> bytes:
 
     These are the bytes that `SerializeToString(deterministic=True)` makes.
     """
-    entries = (
-        _field(1, _field(1, key.encode()) + _field(2, features[key])) for key in sorted(features)
-    )
+    entries = (_field(1, _key(key) + _field(2, features[key])) for key in sorted(features))
     return _field(1, b''.join(entries))
 
 
@@ -103,11 +106,18 @@ def _fields(content: memoryview) -> Iterator[tuple[int, int, int | memoryview]]:
         position += size
 
 
+@functools.lru_cache(256)
+def _key(key: str) -> bytes:
+    return _field(1, key.encode())
+
+
 def _field(number: int, content: bytes) -> bytes:
-    return b''.join((_varint(number << 3 | _LENGTH_DELIMITED), _varint(len(content)), content))
+    return b''.join((_ONE_BYTE[number << 3 | _LENGTH_DELIMITED], _varint(len(content)), content))
 
 
 def _varint(value: int) -> bytes:
+    if value <= 0x7F:
+        return _ONE_BYTE[value]
     encoded = bytearray()
     while value > 0x7F:
         encoded.append(value & 0x7F | 0x80)

@@ -122,6 +122,15 @@ def listed(names: Sequence[str]) -> str:
     return ', '.join(sorted(names)[:_MAX_LISTED]) + more if names else 'nothing'
 
 
+def read_lines(path: str) -> list[str]:
+    """The lines of a text file that are not empty. DataError if it cannot be read."""
+    try:
+        with open(path, encoding='utf-8') as file:
+            return [line for line in file.read().splitlines() if line.strip()]
+    except (OSError, ValueError) as error:
+        raise DataError(f'{path} cannot be read: {error}. Give the right file.') from error
+
+
 def _gfile() -> Any:
     import tensorflow as tf
 

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from datasets import (
@@ -287,6 +288,12 @@ def as_rgb_jpeg(encoded: bytes) -> bytes:
     """Any image file as an RGB JPEG. DataError if it is no image."""
     with _reading('The image'), Image.open(io.BytesIO(encoded)) as opened:
         return _rgb_jpeg(opened)
+
+
+def rgb_pixels(encoded: bytes) -> np.ndarray:
+    """Any image file as uint8 [height, width, 3]. DataError if it is no image."""
+    with _reading('The image'), Image.open(io.BytesIO(encoded)) as opened:
+        return np.asarray(opened.convert('RGB'))
 
 
 def _rgb_jpeg(opened: Image.Image) -> bytes:

@@ -18,6 +18,7 @@ ROOTS = (
     'train_image_classifier',
     'eval_image_classifier',
     'preprocess_imagenet',
+    'verify_dataset',
 )
 # The modules of slim/ that belong to TF-Slim's vocabulary; the other ones are the runtime.
 VOCABULARY = ('__init__', 'compat', 'errors')
