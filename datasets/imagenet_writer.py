@@ -184,8 +184,7 @@ def _read_flat(folder: str, synsets_file: str, labels: Mapping[str, int]) -> lis
             f'{folder} has images without class folders, and there is no {synsets_file} to name '
             'the synset of each, one per line.'
         )
-    with open(synsets_file, encoding='utf-8') as file:
-        synsets = file.read().split()
+    synsets = [line.strip() for line in record_files.read_lines(synsets_file)]
     if len(synsets) != len(names):
         raise DataError(
             f'{synsets_file} has {len(synsets)} lines, but {folder} has {len(names)} images.'
@@ -207,11 +206,23 @@ def _check_synset(synset: str, labels: Mapping[str, int], where: str) -> None:
 
 def _folders(folder: str) -> list[str]:
     """Sorted names of the visible folders in `folder`."""
-    with os.scandir(folder) as entries:
-        return sorted(e.name for e in entries if e.is_dir() and not e.name.startswith('.'))
+    names = [entry.name for entry in _entries(folder) if entry.is_dir()]
+    for name in names:
+        if not name.isprintable():  # Nor are names that are not UTF-8.
+            raise DataError(f'{folder} has a folder with a name that cannot be used: {name!r}.')
+    return names
 
 
 def _files(folder: str) -> list[str]:
     """Sorted names of the visible files in `folder`; every one has to be an image."""
-    with os.scandir(folder) as entries:
-        return sorted(e.name for e in entries if e.is_file() and not e.name.startswith('.'))
+    return [entry.name for entry in _entries(folder) if entry.is_file()]
+
+
+def _entries(folder: str) -> list[os.DirEntry[str]]:
+    """What is visible in `folder`, sorted by name."""
+    try:
+        with os.scandir(folder) as entries:
+            visible = [entry for entry in entries if not entry.name.startswith('.')]
+    except OSError as error:
+        raise DataError(f'{folder} cannot be read: {error.strerror}') from error
+    return sorted(visible, key=lambda entry: entry.name)

@@ -18,7 +18,7 @@ from datasets import example_encoding, example_format, framing
 from datasets.example_encoding import Value
 
 HASH_BYTES = 8  # of 1.3 million images, two share one by chance once in ten million sets
-_FORMATS = ('JPEG', 'MPO', 'PNG', 'GIF', 'BMP')  # what tf.io.decode_jpeg and decode_image read
+_FORMATS = ('JPEG', 'PNG', 'GIF')  # what training decodes
 # Per file; what is above is counted only, so that a file of rubbish does not fill the memory.
 MAX_KEPT = 1000
 

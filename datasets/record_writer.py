@@ -13,7 +13,6 @@ import io
 import itertools
 import os
 import random
-import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -27,6 +26,7 @@ from datasets import (
     example_format,
     framing,
     record_files,
+    whole_files,
     worker_pool,
 )
 from datasets.bounding_boxes import Box
@@ -40,7 +40,6 @@ _JPEG_START, _JPEG_END = b'\xff\xd8', b'\xff\xd9'
 _COLORSPACES = {'RGB': ('RGB', 3), 'L': ('Grayscale', 1)}  # Pillow's mode: name, channels
 _REENCODED_QUALITY = 95
 _MESSAGES_PER_SPLIT = 10
-_TEMPORARY_NAME = re.compile(r'\..+\.\d+\.tmp')
 _WRITE_BUFFER = 1 << 20
 
 Progress = Callable[[str], object]
@@ -162,7 +161,7 @@ def write_split(
     shards = make_shards(images, folder, split_name, num_shards)
     if len(shards) < num_shards:
         progress(f'{split_name}: {len(images)} images fill {len(shards)} shards, not {num_shards}')
-    with writing(folder):
+    with whole_files.writing(folder):
         os.makedirs(folder, exist_ok=True)
     written: dict[int, WrittenShard] = {}
     finished_images = 0
@@ -197,7 +196,7 @@ def write_shard(
     """Writes one shard; `advance` is called with the number of images done since the last call."""
     reencoded, skipped = [], []
     num_samples = num_bytes = 0
-    with new_file(shard.path) as temporary:
+    with whole_files.new_file(shard.path) as temporary:
         with open(temporary, 'wb', buffering=_WRITE_BUFFER) as file:
             for image in shard.images:
                 advance(1)
@@ -206,7 +205,8 @@ def write_shard(
                 except DataError as error:
                     if not shard.rules.skip_bad:
                         raise
-                    skipped.append(Skipped(image.path, str(error)))
+                    reason = str(error).removeprefix(f'{image.path} ')
+                    skipped.append(Skipped(image.path, reason))
                     continue
                 num_bytes += framing.write_record(file, record)
                 num_samples += 1
@@ -215,7 +215,7 @@ def write_shard(
         if not num_samples:
             raise DataError(
                 f'None of the {len(skipped)} images for {shard.path} can be read, and a file '
-                f'without records would stop training. {skipped[0].reason}'
+                f'without records would stop training. {skipped[0].path} {skipped[0].reason}'
             )
         size = os.path.getsize(temporary)
         if size != num_bytes:
@@ -227,13 +227,7 @@ def write_shard(
 
 def write_description(dataset_dir: str, about: Description) -> None:
     """Writes dataset.json, the last file of a set: with it the set is complete."""
-    write_text(os.path.join(dataset_dir, description.FILE_NAME), about.to_json())
-
-
-def write_text(path: str, content: str) -> None:
-    """Writes a text file that is there as a whole or not at all."""
-    with new_file(path) as temporary, open(temporary, 'w', encoding='utf-8') as file:
-        file.write(content)
+    whole_files.write_text(os.path.join(dataset_dir, description.FILE_NAME), about.to_json())
 
 
 def make_record(image: ImageFile) -> tuple[tf.train.Example, bool]:
@@ -312,46 +306,3 @@ def _reading(path: str) -> Iterator[None]:
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         reason = getattr(error, 'strerror', None) or error
         raise DataError(f'{path} cannot be read as an image: {reason}') from error
-
-
-@contextlib.contextmanager
-def new_file(path: str) -> Iterator[str]:
-    """Gives a hidden name to write to, which becomes `path` when the block ends well."""
-    folder, name = os.path.split(path)
-    temporary = os.path.join(folder, f'.{name}.{os.getpid()}.tmp')
-    try:
-        with writing(path):
-            yield temporary
-            _sync(temporary)
-            os.replace(temporary, path)
-            _sync(folder)
-    finally:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-
-
-def remove_temporaries(folder: str) -> None:
-    """Removes what killed processes have left in `folder`, where nobody may be writing now."""
-    with writing(folder):
-        for name in os.listdir(folder) if os.path.isdir(folder) else ():
-            if _TEMPORARY_NAME.fullmatch(name):
-                os.unlink(os.path.join(folder, name))
-
-
-@contextlib.contextmanager
-def writing(path: str) -> Iterator[None]:
-    """Turns what the file system says into an OutputError that names `path`."""
-    try:
-        yield
-    except (DataError, OutputError):
-        raise
-    except OSError as error:
-        raise OutputError(f'{path} cannot be written: {error.strerror or error}') from error
-
-
-def _sync(path: str) -> None:
-    descriptor = os.open(path or '.', os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
