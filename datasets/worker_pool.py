@@ -7,12 +7,13 @@ killed, however it is killed, and in between two steps of their task when it is 
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import multiprocessing.connection
 import os
 import signal
 import threading
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent import futures
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeVar
@@ -61,6 +62,7 @@ def run(
             yield number, function(task, advance)
         return
     context = multiprocessing.get_context('spawn')
+    # Before the processes: what looks after these values sets the mask of signals when it starts.
     done, stop = context.Value('q', 0), context.Value('b', 0)
     executor = futures.ProcessPoolExecutor(num_workers, context, _start_worker, (done, stop))
     waiting = enumerate(tasks)
@@ -102,20 +104,18 @@ class _Stopped(Exception):
     """Ends a task whose result nobody waits for."""
 
 
-class _interrupts_are_not_inherited:
+@contextlib.contextmanager
+def _interrupts_are_not_inherited() -> Iterator[None]:
     """Ctrl-C reaches every process of the terminal; those started here leave it to their parent.
 
-    An ignored signal stays ignored in a new program, from its first instruction on.
+    A blocked signal stays blocked in a new program, from its first instruction on; here it is
+    delivered at the end of the block.
     """
-
-    def __enter__(self) -> None:
-        self._handler: Any = None
-        if threading.current_thread() is threading.main_thread():
-            self._handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-    def __exit__(self, *error: object) -> None:
-        if self._handler is not None:
-            signal.signal(signal.SIGINT, self._handler)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 # In the worker processes: the counters that are shared with the parent.

@@ -158,6 +158,15 @@ def test_a_shard_that_is_not_surely_finished_is_written_anew(
     assert len(again) == 4
 
 
+def test_kills_within_lines_of_the_journal(interrupt, images, run, whole):
+    for count in (2, 1, 1):
+        interrupt(count)
+        with open(run.output / 'unfinished.jsonl', 'ab') as journal:
+            journal.write(b'{"shard": "train/tr')
+    run.convert(images)
+    assert run.content() == whole
+
+
 def test_a_kill_within_the_first_line_of_the_journal(images, run, whole):
     run.output.mkdir()
     (run.output / 'unfinished.jsonl').write_bytes(b'{"flags": {"train')

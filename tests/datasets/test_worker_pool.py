@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -125,6 +126,10 @@ def _group(group):
 
 
 def test_ctrl_c_is_not_for_the_workers():
-    with worker_pool._interrupts_are_not_inherited():
-        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    """Blocked where processes start, and not lost."""
+    with pytest.raises(KeyboardInterrupt), worker_pool._interrupts_are_not_inherited():
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+        time.sleep(0.01)
+        reached = True
+    assert reached
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])

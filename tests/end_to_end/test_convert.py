@@ -244,18 +244,20 @@ def test_fifty_kills(larger, tmp_path):
         _survives_kills(larger, tmp_path / str(number), 5, seed=100 + number)
 
 
-def _wait_for_shards(output, count):
+def _wait_for(output, pattern):
     end = time.monotonic() + 60
-    while len(list(output.glob('train/train-*'))) < count and time.monotonic() < end:
+    while not list(output.glob(pattern)) and time.monotonic() < end:
         time.sleep(0.01)
 
 
-def test_ctrl_c(larger, tmp_path):
-    """Of a terminal: every process gets the signal."""
+@pytest.mark.parametrize('moment', ['unfinished.jsonl', 'train/train-*'])
+def test_ctrl_c(larger, tmp_path, moment):
+    """Of a terminal: every process gets the signal, be it that it has just been started."""
     raw, whole, _ = larger
     output = tmp_path / 'out'
     process = _start(raw, output)
-    _wait_for_shards(output, 1)
+    _wait_for(output, moment)
+    time.sleep(0.1)  # at the first moment: processes come up
     os.killpg(process.pid, signal.SIGINT)
     error = process.communicate(timeout=60)[1]
     assert process.returncode == 130
