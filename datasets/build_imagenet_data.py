@@ -21,10 +21,10 @@ from collections.abc import Sequence
 import numpy as np
 from absl import flags
 
-from datasets import bounding_boxes, conversion, imagenet_writer, record_files, record_writer
+from datasets import bounding_boxes, imagenet_writer, record_files, record_writer, resumable
 from datasets.bounding_boxes import Box
-from datasets.conversion import Plan, SplitPlan
 from datasets.record_writer import ImageFile
+from datasets.resumable import Plan, SplitPlan
 from slim.errors import DataError, SuiteError, UsageError
 
 # Flags of their own, not the program's: importing this module must not change what it accepts.
@@ -110,7 +110,7 @@ def _convert(splits: dict[str, list[ImageFile]], names: Sequence[str]) -> None:
         flags={f'{name}_shards': count for name, count in num_shards.items()},
         describe=functools.partial(imagenet_writer.describe, 'imagenet', names),
     )
-    converted = conversion.convert(plan, FLAGS.num_threads)
+    converted = resumable.convert(plan, FLAGS.num_threads)
     imagenet_writer.report_odd_files(converted, print)
 
 

@@ -17,10 +17,10 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from datasets import bounding_boxes, conversion, record_files
-from datasets.conversion import Converted, Plan, SplitPlan
+from datasets import bounding_boxes, record_files, resumable
 from datasets.description import Description, Split
 from datasets.record_writer import DEFAULT_RULES, ImageFile, Progress, Rules, WrittenSplit, shuffled
+from datasets.resumable import Converted, Plan, SplitPlan
 from slim.errors import DataError, UsageError
 
 _LAYOUTS = (('train', 'validation'), ('img_train', 'img_val'))
@@ -53,7 +53,7 @@ def convert(
     """Writes the tree `raw_data_dir` into `output_dir`/train and /validation, then dataset.json.
 
     Everything that can be checked is checked before the first file is written; an interrupted call
-    is continued by the next one (`datasets/conversion.py`). Raises UsageError for numbers or
+    is continued by the next one (`datasets/resumable.py`). Raises UsageError for numbers or
     folders that make no sense, DataError for a tree that is not as above or holds a bad file,
     OutputError for a folder that cannot be written or holds another set.
     """
@@ -86,7 +86,7 @@ def convert(
         describe=functools.partial(describe, name, raw.synsets),
         rules=rules,
     )
-    converted = conversion.convert(plan, num_workers, progress)
+    converted = resumable.convert(plan, num_workers, progress)
     report_odd_files(converted, progress)
     return converted
 

@@ -155,7 +155,7 @@ def write_split(
 
     The files do not depend on `num_workers`, the number of processes. Raises DataError for a file
     that is no image (naming it) or no images at all, OutputError where the folder cannot be
-    written. Shards that were finished before the error stay. `datasets/conversion.py` goes on from
+    written. Shards that were finished before the error stay. `datasets/resumable.py` goes on from
     there; this starts anew.
     """
     shards = make_shards(images, folder, split_name, num_shards)

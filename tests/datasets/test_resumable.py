@@ -9,10 +9,10 @@ import shutil
 
 import pytest
 
-from datasets import conversion, record_writer, whole_files
-from datasets.conversion import Plan, SplitPlan
+from datasets import record_writer, resumable, whole_files
 from datasets.description import Description, Split
 from datasets.record_writer import ImageFile, Rules
+from datasets.resumable import Plan, SplitPlan
 from slim.errors import DataError, OutputError
 
 SHARDS = {'train': 4, 'validation': 2}
@@ -54,7 +54,7 @@ class Run:
             describe=_describe,
             rules=Rules(**rules),
         )
-        return conversion.convert(plan, num_workers, self.messages.append)
+        return resumable.convert(plan, num_workers, self.messages.append)
 
     def content(self):
         """Names below the folder and bytes of all files."""
@@ -192,7 +192,7 @@ def test_a_kill_at_the_end(images, run, whole, monkeypatch, step):
     target = {
         'report': (whole_files, 'write_text'),
         'description': (record_writer, 'write_description'),
-        'journal': (conversion.Journal, 'remove'),
+        'journal': (resumable.Journal, 'remove'),
     }[step]
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(*target, killed)
@@ -289,7 +289,7 @@ def test_files_of_another_run_among_the_own(interrupt, images, run):
 
 def test_two_conversions_at_once(interrupt, images, run, whole):
     interrupt(1)
-    journal = conversion.Journal(str(run.output / 'unfinished.jsonl'), print)
+    journal = resumable.Journal(str(run.output / 'unfinished.jsonl'), print)
     with pytest.raises(OutputError, match='Another conversion is writing'):
         run.convert(images)
     with journal:
