@@ -44,6 +44,7 @@ def train(chosen: options.Training, runtime: startup.Runtime) -> int:
     if origin.step >= length.total_steps:
         print(f'{origin.resume_from} is at step {origin.step}: raise --max_number_of_steps')
         return 0
+    image_size = chosen.input.train_image_size or network_fn.default_image_size
     trainer.announce(chosen, runtime, length)
 
     with tf.Graph().as_default():
@@ -54,9 +55,7 @@ def train(chosen: options.Training, runtime: startup.Runtime) -> int:
         with tf.device(deployment.variables_device()):
             global_step = tf.train.create_global_step()
         with tf.device(deployment.inputs_device()):
-            next_batch = batches(
-                chosen, dataset, preprocess, network_fn.default_image_size, cluster, origin.step
-            )
+            next_batch = batches(chosen, dataset, preprocess, image_size, cluster, origin.step)
         num_classes = dataset.num_classes - chosen.dataset.labels_offset
         clones = model_deploy.create_clones(
             deployment,
@@ -111,7 +110,7 @@ def batches(
     chosen: options.Training,
     dataset: Any,
     preprocess: Any,
-    default_image_size: int,
+    image_size: int,
     cluster: Any,
     first_step: int,
 ) -> Any:
@@ -125,7 +124,7 @@ def batches(
         preprocess,
         inputs.BatchFormat(
             chosen.input.batch_size,
-            chosen.input.train_image_size or default_image_size,
+            image_size,
             chosen.dataset.labels_offset,
             chosen.input.num_preprocessing_threads,
         ),

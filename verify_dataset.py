@@ -23,11 +23,16 @@ if TYPE_CHECKING:
     from datasets.verification import Findings
 
 _DATASET_DIR = flags.DEFINE_string('dataset_dir', None, 'Folder of the TFRecord files.')
+_DATASET_NAME = flags.DEFINE_string(
+    'dataset_name',
+    None,
+    'The data set, for the names of its files. Not given: the name in dataset.json, or imagenet.',
+)
 _FILE_PATTERN = flags.DEFINE_string(
     'file_pattern',
     None,
     'Shell pattern of the names of the files, in which %s stands for the split. Not given: '
-    'train-00000-of-01024 and so on.',
+    'those of the data set.',
 )
 _DECODE = flags.DEFINE_bool(
     'decode', True, 'Decode the pixels, which takes some ten times as long as the rest.'
@@ -51,6 +56,7 @@ def main() -> int:
 
     findings = verification.verify(
         _DATASET_DIR.value,
+        _DATASET_NAME.value,
         _FILE_PATTERN.value,
         _DECODE.value,
         _DUPLICATES.value == 'allow',

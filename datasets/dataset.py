@@ -25,5 +25,5 @@ class Dataset:
     has_background: bool  # label 0 stands for none of the classes and occurs in no record
     labels_to_names: Mapping[int, str] | None
     parse: Callable[[tf.Tensor], dict[str, tf.Tensor]]
-    decode: Callable[[tf.Tensor], tf.Tensor]  # 'encoded' to uint8 [height, width, 3]
+    decode: Callable[[tf.Tensor], tf.Tensor]  # 'encoded' to uint8 [height, width, channels]
     items_to_descriptions: Mapping[str, str] = field(default_factory=dict)

@@ -2,12 +2,32 @@
 
 from __future__ import annotations
 
-from datasets import imagenet
-from datasets.dataset import Dataset
-from slim.errors import unknown_name
+from typing import Any
 
-datasets_map = {
+import tensorflow as tf
+
+from datasets import (
+    cifar10,
+    description,
+    flowers,
+    folder,
+    imagenet,
+    imagenette,
+    mnist,
+    visualwakewords,
+)
+from datasets.dataset import Dataset
+from datasets.description import Description
+from slim.errors import DataError, unknown_name
+
+datasets_map: dict[str, Any] = {
+    'cifar10': cifar10,
+    'flowers': flowers,
+    'folder': folder,
     'imagenet': imagenet,
+    'imagenette': imagenette,
+    'mnist': mnist,
+    'visualwakewords': visualwakewords,
 }
 
 
@@ -20,9 +40,41 @@ def get_dataset(
 ) -> Dataset:
     """The split `split_name` of the data set `name` in `dataset_dir`.
 
-    See the data set's `get_split`. Raises UsageError for an unknown name or split, DataError for a
+    `name` is a key of `datasets_map` or the name that the folder's dataset.json gives itself. See
+    the data set's `get_split`. Raises UsageError for an unknown name or split, DataError for a
     folder that does not hold what it should.
     """
-    if name not in datasets_map:
-        raise unknown_name('dataset', name, datasets_map)
-    return datasets_map[name].get_split(split_name, dataset_dir, file_pattern, reader)
+    return _module(name, dataset_dir).get_split(split_name, dataset_dir, file_pattern, reader)
+
+
+def get_description(name: str, dataset_dir: str = '') -> Description:
+    """Classes and splits: of the folder's dataset.json, or as published for the set `name`.
+
+    Needs no record files. Raises UsageError for an unknown name, DataError for a set of your own
+    without a dataset.json.
+    """
+    module = _module(name, dataset_dir)
+    described = description.read_description(dataset_dir) if dataset_dir else None
+    if described is None and module is folder:
+        raise DataError(
+            f'{dataset_dir!r} has no {description.FILE_NAME}, which says how many classes a set of '
+            'your own has. Give its folder with --dataset_dir.'
+        )
+    return described or module.PUBLISHED
+
+
+def _module(name: str, dataset_dir: str) -> Any:
+    """The module of a set; a folder whose dataset.json has that name is a set of the user's own."""
+    if name in datasets_map:
+        return datasets_map[name]
+    own_name = _own_name(dataset_dir)
+    if name == own_name:
+        return folder
+    raise unknown_name('dataset', name, [*datasets_map, *filter(None, [own_name])])
+
+
+def _own_name(dataset_dir: str) -> str | None:
+    if not dataset_dir or not tf.io.gfile.isdir(dataset_dir):
+        return None
+    described = description.read_description(dataset_dir)
+    return described.name if described else None

@@ -30,7 +30,7 @@ BBOX_YMAX = 'image/object/bbox/ymax'
 BBOX_XMAX = 'image/object/bbox/xmax'
 BBOX_LABEL = 'image/object/bbox/label'
 
-_BBOX_SIDES = (BBOX_YMIN, BBOX_XMIN, BBOX_YMAX, BBOX_XMAX)
+BBOX_SIDES = (BBOX_YMIN, BBOX_XMIN, BBOX_YMAX, BBOX_XMAX)
 
 ITEMS_TO_DESCRIPTIONS = {
     'encoded': 'The image file, JPEG unless the record says otherwise.',
@@ -58,7 +58,7 @@ def encode_example(
 
     The same arguments give the same bytes, everywhere. TensorFlow is not imported.
     """
-    columns = list(zip(*bboxes, strict=True)) or [()] * len(_BBOX_SIDES)
+    columns = list(zip(*bboxes, strict=True)) or [()] * len(BBOX_SIDES)
     features = {
         ENCODED: bytes_feature(encoded),
         FORMAT: bytes_feature(image_format.encode()),
@@ -72,7 +72,7 @@ def encode_example(
         TEXT: bytes_feature(text.encode()),
         BBOX_LABEL: int64_feature(*[label] * len(bboxes)),
     }
-    for side, column in zip(_BBOX_SIDES, columns, strict=True):
+    for side, column in zip(BBOX_SIDES, columns, strict=True):
         features[side] = float_feature(*column)
     return example_encoding.example(features)
 
@@ -97,10 +97,10 @@ def parse_example(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
             ENCODED: tf.io.FixedLenFeature([], tf.string),
             LABEL: tf.io.FixedLenFeature([], tf.int64),
             FILENAME: tf.io.FixedLenFeature([], tf.string, default_value=''),
-            **{side: tf.io.VarLenFeature(tf.float32) for side in _BBOX_SIDES},
+            **{side: tf.io.VarLenFeature(tf.float32) for side in BBOX_SIDES},
         },
     )
-    sides = [tf.sparse.to_dense(parsed[side]) for side in _BBOX_SIDES]
+    sides = [tf.sparse.to_dense(parsed[side]) for side in BBOX_SIDES]
     return {
         'encoded': parsed[ENCODED],
         'label': parsed[LABEL],

@@ -14,7 +14,8 @@ from typing import Any
 
 from slim.errors import DataError
 
-_SHARD_NAME = re.compile(r'(?P<stem>.+)-(?P<index>\d{5,})-of-(?P<total>\d{5,})(?P<suffix>.*)')
+# The stem ends in '-', or in '_' as in flowers_train_00000-of-00005.tfrecord.
+_SHARD_NAME = re.compile(r'(?P<stem>.+[-_])(?P<index>\d{5,})-of-(?P<total>\d{5,})(?P<suffix>.*)')
 _CLASSIC_PATTERN = '%s-?????-of-?????'
 
 _MAX_LISTED = 4
@@ -66,7 +67,7 @@ def missing_shards(files: Sequence[str]) -> list[str]:
     assert first is not None
     total = int(first['total'])
     return [
-        shard_name(first['stem'], index, total) + first['suffix']
+        f'{first["stem"]}{index:05d}-of-{total:05d}{first["suffix"]}'
         for index in range(total)
         if index not in present
     ]
@@ -88,7 +89,7 @@ def check_dataset_dir(dataset_dir: str) -> None:
     if not _gfile().listdir(dataset_dir):
         raise DataError(
             f'The dataset folder {dataset_dir} is empty. '
-            'Write TFRecords into it with preprocess_imagenet.py.'
+            'Write TFRecords into it with preprocess_imagenet.py or download_and_convert_data.py.'
         )
 
 

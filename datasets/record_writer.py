@@ -21,12 +21,12 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from datasets import (
+    atomic_files,
     bounding_boxes,
     description,
     example_format,
     framing,
     record_files,
-    whole_files,
     worker_pool,
 )
 from datasets.bounding_boxes import Box
@@ -161,7 +161,7 @@ def write_split(
     shards = make_shards(images, folder, split_name, num_shards)
     if len(shards) < num_shards:
         progress(f'{split_name}: {len(images)} images fill {len(shards)} shards, not {num_shards}')
-    with whole_files.writing(folder):
+    with atomic_files.writing(folder):
         os.makedirs(folder, exist_ok=True)
     written: dict[int, WrittenShard] = {}
     finished_images = 0
@@ -196,7 +196,7 @@ def write_shard(
     """Writes one shard; `advance` is called with the number of images done since the last call."""
     reencoded, skipped = [], []
     num_samples = num_bytes = 0
-    with whole_files.new_file(shard.path) as temporary:
+    with atomic_files.new_file(shard.path) as temporary, atomic_files.writing(shard.path):
         with open(temporary, 'wb', buffering=_WRITE_BUFFER) as file:
             for image in shard.images:
                 advance(1)
@@ -227,7 +227,7 @@ def write_shard(
 
 def write_description(dataset_dir: str, about: Description) -> None:
     """Writes dataset.json, the last file of a set: with it the set is complete."""
-    whole_files.write_text(os.path.join(dataset_dir, description.FILE_NAME), about.to_json())
+    atomic_files.write_text(os.path.join(dataset_dir, description.FILE_NAME), about.to_json())
 
 
 def make_record(image: ImageFile) -> tuple[tf.train.Example, bool]:

@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from datasets import description, record_files, record_writer, whole_files, worker_pool
+from datasets import atomic_files, description, record_files, record_writer, worker_pool
 from datasets.description import Description
 from datasets.journal import Journal
 from datasets.progress_bar import ProgressBar
@@ -92,7 +92,7 @@ def convert(plan: Plan, num_workers: int = 1, progress: Progress = print) -> Con
         progress(f'{plan.output_dir} is finished already: nothing to do')
         return finished
     work.check_new_folder()
-    with whole_files.writing(plan.output_dir):
+    with atomic_files.writing(plan.output_dir):
         for folder in {os.path.dirname(shard.path) for shard in work.shards}:
             os.makedirs(folder, exist_ok=True)
     with Journal(os.path.join(plan.output_dir, JOURNAL), progress) as journal:
@@ -151,7 +151,7 @@ class _Work:
             )
         journal = os.path.join(self._plan.output_dir, JOURNAL)
         if os.path.exists(journal):  # The process was killed before it could remove it.
-            with whole_files.writing(journal):
+            with atomic_files.writing(journal):
                 os.unlink(journal)
         return self._converted(
             {
@@ -186,7 +186,7 @@ class _Work:
                     'Start it as before, or give an empty folder.'
                 )
         for folder in {self._plan.output_dir, *(os.path.dirname(s.path) for s in self.shards)}:
-            whole_files.remove_temporaries(folder)
+            atomic_files.remove_temporaries(folder)
         strays = set(self._visible_files()) - {os.path.basename(s.path) for s in self.shards}
         if strays:
             raise OutputError(
@@ -255,7 +255,7 @@ class _Work:
             },
         }
         path = os.path.join(self._plan.output_dir, REPORT)
-        whole_files.write_text(path, json.dumps(report, indent=1, ensure_ascii=True) + '\n')
+        atomic_files.write_text(path, json.dumps(report, indent=1, ensure_ascii=True) + '\n')
         record_writer.write_description(self._plan.output_dir, converted.description)
         journal.remove()
         return converted

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from datasets import description, imagenet, record_files, worker_pool
+from datasets import dataset_factory, description, record_files, worker_pool
 from datasets.description import Description
 from datasets.progress_bar import ProgressBar
 from datasets.record_checks import HASH_BYTES, FileFacts, FileTask, Problem, check_file
@@ -53,6 +53,7 @@ class Findings:
 
 def verify(
     dataset_dir: str,
+    dataset_name: str | None = None,
     file_pattern: str | None = None,
     decode: bool = True,
     allow_duplicates: bool = False,
@@ -61,13 +62,21 @@ def verify(
 ) -> Findings:
     """Checks the folder. DataError where it is none or its dataset.json is wrong.
 
-    `file_pattern` is that of `datasets.imagenet.get_split`. Without `decode` the pixels are left
-    out, which takes some ten times as long as the rest. Without a dataset.json the folder has to be
-    all of ImageNet. `allow_duplicates` is for sets that were published with the same image in two
+    `dataset_name` gives the names of the files, and the numbers where there is no dataset.json;
+    None is the name in dataset.json, or ImageNet. `file_pattern` is that of
+    `record_set.get_split`. Without `decode` the pixels are left out, which take some ten times as
+    long as the rest. `allow_duplicates` is for sets that were published with the same image in two
     splits.
     """
     record_files.check_dataset_dir(dataset_dir)
-    about = description.read_description(dataset_dir) or imagenet.PUBLISHED
+    described = description.read_description(dataset_dir)
+    if dataset_name is None:
+        known = described is not None and described.name in dataset_factory.datasets_map
+        dataset_name = described.name if described and known else 'imagenet'
+    about = dataset_factory.get_description(dataset_name, dataset_dir)
+    if file_pattern is None:
+        module = dataset_factory.datasets_map.get(dataset_name)
+        file_pattern = getattr(module, 'FILE_PATTERN', None)
     findings = Findings(about, {}, [], 0)
     for split_name in about.splits:
         _find_files(findings, dataset_dir, split_name, file_pattern)
@@ -79,9 +88,7 @@ def verify(
         _sum_up(findings, findings.splits[split_name], path, one)
     for split_name, split in findings.splits.items():
         if split.files and split.num_records != split.expected:
-            source = (
-                'ImageNet has' if about is imagenet.PUBLISHED else f'{description.FILE_NAME} says'
-            )
+            source = f'{about.name} has' if described is None else f'{description.FILE_NAME} says'
             findings.add(
                 Problem(
                     os.path.dirname(split.files[0]),

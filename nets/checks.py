@@ -64,3 +64,17 @@ def check_num_classes(num_classes: int | None) -> None:
     """UsageError for a negative width of the logits; 0 and None mean no classifier."""
     if num_classes is not None and num_classes < 0:
         raise errors.UsageError(f'num_classes is {num_classes}; give 0 or None for no classifier.')
+
+
+def check_one_place(height: int | None, width: int | None, max_size: int) -> None:
+    """UsageError where the logits would be a map, which no squeeze turns into a vector.
+
+    Args:
+      height, width: of the images in pixels, None where unknown.
+      max_size: greatest height and width that give a single place.
+    """
+    if any(side is not None and side > max_size for side in (height, width)):
+        raise errors.UsageError(
+            f'The images are {height} x {width} pixels; above {max_size} x {max_size} this network '
+            'gives a map of logits: give spatial_squeeze=False, or global_pool=True if it has that.'
+        )

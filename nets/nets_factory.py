@@ -11,10 +11,49 @@ from collections.abc import Callable
 from typing import Any
 
 import slim
-from nets.mobilenet import mobilenet_v2
+from nets import (
+    alexnet,
+    cifarnet,
+    i3d,
+    inception_resnet_v2,
+    inception_v1,
+    inception_v2,
+    inception_v3,
+    inception_v4,
+    lenet,
+    mobilenet_v1,
+    overfeat,
+    resnet_v1,
+    resnet_v2,
+    s3dg,
+    vgg,
+)
+from nets.mobilenet import mobilenet_v2, mobilenet_v3
+from nets.nasnet import nasnet, pnasnet
 from slim import errors
 
-NETWORKS = (*mobilenet_v2.NETWORKS,)
+_FAMILIES = (
+    alexnet,
+    cifarnet,
+    overfeat,
+    vgg,
+    inception_v1,
+    inception_v2,
+    inception_v3,
+    inception_v4,
+    inception_resnet_v2,
+    i3d,
+    s3dg,
+    lenet,
+    resnet_v1,
+    resnet_v2,
+    mobilenet_v1,
+    mobilenet_v2,
+    mobilenet_v3,
+    nasnet,
+    pnasnet,
+)
+NETWORKS = tuple(network for family in _FAMILIES for network in family.NETWORKS)
 
 networks_map = {network.name: network.build for network in NETWORKS}
 arg_scopes_map = {network.name: network.arg_scope for network in NETWORKS}
@@ -60,7 +99,12 @@ def get_network_fn(
 
 
 def _decay_argument(name: str) -> str:
-    argument = next((row.decay_argument for row in NETWORKS if row.name == name), None)
-    if argument is None:
+    row = next((row for row in NETWORKS if row.name == name), None)
+    if row is None:
+        raise errors.UsageError(
+            f'batch_norm_decay: network {name!r} has no row that says which argument takes it; set '
+            'the decay in its arg scope.'
+        )
+    if row.decay_argument is None:
         raise errors.UsageError(f'batch_norm_decay: network {name!r} has no batch norm to set')
-    return argument
+    return row.decay_argument

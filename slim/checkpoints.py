@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import tensorflow.compat.v1 as tf
@@ -54,8 +54,20 @@ def shapes(prefix: str) -> dict[str, list[int]]:
 def global_step(prefix: str) -> int:
     """The step at which a checkpoint was written; 0 where it does not say."""
     reader: Any = tf.train.load_checkpoint(prefix)
-    name = tf.GraphKeys.GLOBAL_STEP
-    return int(reader.get_tensor(name)) if reader.has_tensor(name) else 0
+    name = _step_name(reader.get_variable_to_shape_map())
+    return int(reader.get_tensor(name)) if name else 0
+
+
+def _step_name(names: Collection[str]) -> str | None:
+    """What the global step is called among the names in a checkpoint; None where it is not there.
+
+    The classic NASNet created it in the scope of its first cell, where there was none before:
+    `cell_stem_0/comb_iter_0/left/global_step`.
+    """
+    usual = tf.GraphKeys.GLOBAL_STEP
+    if usual in names:
+        return usual
+    return next((name for name in names if name.endswith(f'/{usual}')), None)
 
 
 def missing_and_misshapen(
@@ -142,6 +154,7 @@ class Start:
 
     saver: tf.train.Saver  # of the whole run
     resume_from: str | None = None
+    resume_saver: tf.train.Saver | None = None
     warm_start_from: str | None = None
     warm_start_saver: tf.train.Saver | None = None
 
@@ -174,16 +187,22 @@ def start(origin: Origin, tuning: options.FineTuningOptions) -> Start:
     """
     saver = tf.train.Saver(tf.global_variables(), max_to_keep=_KEPT_CHECKPOINTS)
     if origin.resume_from:
+        wanted = by_name(tf.global_variables())
+        step_name = _step_name(shapes(origin.resume_from))
+        resume_saver = saver
+        if step_name and step_name not in wanted:
+            wanted[step_name] = wanted.pop(tf.GraphKeys.GLOBAL_STEP)
+            resume_saver = tf.train.Saver(wanted, name='resume')
         check_all_there(
             origin.resume_from,
-            by_name(tf.global_variables()),
+            wanted,
             'It is of another network or other flags: give its --model_name, --optimizer and '
             '--moving_average_decay, or another --train_dir',
         )
         # So that the oldest go also when they are from before the stop.
         state = tf.train.get_checkpoint_state(os.path.dirname(origin.resume_from))
         saver.recover_last_checkpoints(list(state.all_model_checkpoint_paths))
-        return Start(saver, resume_from=origin.resume_from)
+        return Start(saver, origin.resume_from, resume_saver)
     if tuning.checkpoint_path is None:
         return Start(saver)
     prefix = find(tuning.checkpoint_path, 'checkpoint_path')
@@ -202,7 +221,8 @@ def start(origin: Origin, tuning: options.FineTuningOptions) -> Start:
         f'--checkpoint_exclude_scopes={_unfit_scopes(prefix, wanted)}'
         ' (or, where they are only missing, --ignore_missing_vars)',
     )
-    return Start(saver, None, prefix, tf.train.Saver(wanted, name='warm_start'))
+    warm_start_saver = tf.train.Saver(wanted, name='warm_start')
+    return Start(saver, warm_start_from=prefix, warm_start_saver=warm_start_saver)
 
 
 def evaluation_saver(prefix: str, moving_average_decay: float | None) -> tf.train.Saver:

@@ -40,6 +40,27 @@ def _leave_layers_unconverted() -> None:
         layer.__call__ = tf.autograph.experimental.do_not_convert(layer.__call__)
 
 
+def _answer_quickly_in_graphs() -> None:
+    """`executing_eagerly_outside_functions` without a detour where a plain graph is built.
+
+    It enters and leaves the outer context, every time that a variable is hashed; and each layer
+    puts all variables so far into a set. That is most of the time that building NASNet takes.
+    """
+    import tensorflow as tf
+
+    v1 = tf.compat.v1
+    ops: Any = importlib.import_module('tensorflow.python.framework.ops')
+    ask_outer_context = ops.executing_eagerly_outside_functions
+
+    @functools.wraps(ask_outer_context)
+    def executing_eagerly_outside_functions() -> bool:
+        if not tf.executing_eagerly() and not v1.get_default_graph().building_function:
+            return False
+        return ask_outer_context()
+
+    ops.executing_eagerly_outside_functions = executing_eagerly_outside_functions
+
+
 def _restore_moved_names() -> None:
     """Attributes that tf-slim reads from tensorflow.python modules which no longer carry them."""
     import tensorflow as tf
@@ -68,6 +89,7 @@ def repaired_tf_slim() -> types.ModuleType:
     """The module tf_slim, in working order on TF 2.15 to 2.21."""
     _alias_legacy_layers()
     _leave_layers_unconverted()
+    _answer_quickly_in_graphs()
     _restore_moved_names()
     return importlib.import_module('tf_slim')
 

@@ -294,3 +294,33 @@ class Evaluation:
     averages: AverageOptions
     run: EvaluationRunOptions
     device: DeviceOptions
+
+
+@dataclasses.dataclass(frozen=True)
+class Export:
+    """Every flag of export_inference_graph.py."""
+
+    model_name: str = option('inception_v3', 'name of the network in nets_factory')
+    output_file: str = option('', 'file of the GraphDef to write')
+    is_training: bool = option(False, 'export the training form of the graph')
+    image_size: int | None = option(
+        None, "side of the square input in pixels; default: the network's own", at_least=1
+    )
+    batch_size: int | None = option(None, 'images per batch; default: any number', at_least=1)
+    dataset_name: str = option('imagenet', 'data set whose number of classes the network gets')
+    dataset_dir: str = option('', 'folder whose dataset.json, if any, gives the number of classes')
+    labels_offset: int = option(0, 'subtracted from the number of classes')
+    use_grayscale: bool = option(False, 'input of one channel instead of three')
+    is_video_model: bool = option(False, 'input with frames: [batch, frames, height, width, 3]')
+    num_frames: int | None = option(None, 'frames of a video; default: any number', at_least=1)
+    write_text_graphdef: bool = option(False, 'write the GraphDef as text')
+    checkpoint_path: str | None = option(
+        None, 'checkpoint, or folder of one, whose weights become constants of the graph'
+    )
+    moving_average_decay: float | None = option(
+        0.9999,
+        'not 0: the weights are the moving averages in the checkpoint',
+        at_least=0,
+        at_most=1,
+    )
+    quantize: bool = option(False, 'fake quantisation', refused=_CONTRIB_QUANTIZE)

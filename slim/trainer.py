@@ -225,8 +225,8 @@ class _SessionCreator(tf.train.SessionCreator):
             )
         self.session = tf.Session(self._master, config=self._config)
         self.session.run(self._initialize)
-        if self._start.resume_from:
-            self._start.saver.restore(self.session, self._start.resume_from)
+        if self._start.resume_saver:
+            self._start.resume_saver.restore(self.session, self._start.resume_from)
         if self._start.warm_start_saver:
             self._start.warm_start_saver.restore(self.session, self._start.warm_start_from)
         for operation in (self._start_averages, self._broadcast):

@@ -34,6 +34,8 @@ def fixed_padding(inputs: tf.Tensor, kernel_size: Sequence[int], rate: int = 1) 
     SAME padding depends on the size when the stride is 2; this does not. Of the k_eff - 1 pixels,
     k_eff = k + (k - 1)(rate - 1), the smaller half goes before and the larger half after.
     """
+    if tuple(kernel_size[:2]) == (1, 1):
+        return inputs
     pads = []
     for size in kernel_size[:2]:
         total = (size - 1) * rate
@@ -254,7 +256,8 @@ def expanded_conv(
       endpoints: None, or a dictionary that receives the steps, and `projection_output`, by name.
       use_explicit_padding: pad independently of the image size (see `fixed_padding`).
       padding: of the depthwise layer.
-      inner_activation_fn, depthwise_activation_fn: None leaves the arg scope's activation.
+      inner_activation_fn: of the expand and the depthwise layer; None leaves the arg scope's.
+      depthwise_activation_fn: of the depthwise layer; None leaves `inner_activation_fn`.
       project_activation_fn: identity, since the bottleneck is linear.
       depthwise_fn, expansion_fn, projection_fn: layers to use instead of the usual ones.
       scope: name of the block; None numbers `expanded_conv`.
@@ -296,7 +299,10 @@ def expanded_conv(
 
     with (
         block_scope(scope, 'expanded_conv'),
-        slim.arg_scope([slim.conv2d], **given_arguments(activation_fn=inner_activation_fn)),
+        slim.arg_scope(
+            [slim.conv2d, slim.separable_conv2d],
+            **given_arguments(activation_fn=inner_activation_fn),
+        ),
         slim.arg_scope(
             [slim.separable_conv2d], **given_arguments(activation_fn=depthwise_activation_fn)
         ),
@@ -333,6 +339,42 @@ def expanded_conv(
             net = depthwise(net, activation_fn=None)
         net = _add_residual(residual, stride, shortcut, net)
         return tf.identity(net, name='output')
+
+
+def fused_conv(
+    input_tensor, num_outputs, kernel_size, stride=1, rate=1, use_explicit_padding=False, **kwargs
+):
+    """`expanded_conv` whose expand layer does the spatial work, without a depthwise layer.
+
+    Full convolutions keep some accelerators busier than depthwise ones, where channels are few.
+
+    Args:
+      input_tensor: float32 [batch, height, width, channels].
+      num_outputs: channels of the result.
+      kernel_size, stride, rate: of the expand layer; a block that does not widen has none, and
+        only projects.
+      use_explicit_padding: pad independently of the image size (see `fixed_padding`).
+      **kwargs: of `expanded_conv`.
+
+    Returns:
+      float32 [batch, height / stride, width / stride, num_outputs].
+    """
+    padding = {'padding': 'VALID'} if use_explicit_padding else {}
+
+    def expand(net: tf.Tensor, width: int, **layer: Any) -> tf.Tensor:
+        if use_explicit_padding:
+            net = fixed_padding(net, kernel_size, rate)
+        return slim.conv2d(net, width, kernel_size, stride=stride, rate=rate, **padding, **layer)
+
+    return expanded_conv(
+        input_tensor,
+        num_outputs,
+        kernel_size=(1, 1),
+        stride=stride,
+        depthwise_location=None,
+        expansion_fn=expand,
+        **kwargs,
+    )
 
 
 @slim.add_arg_scope

@@ -13,6 +13,7 @@ Papers: arXiv:1801.04381 (V2), arXiv:1905.02244 (V3).
 from __future__ import annotations
 
 import contextlib
+import functools
 import posixpath
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
@@ -22,6 +23,7 @@ import tensorflow.compat.v1 as tf
 import slim
 from nets import checks
 from nets.mobilenet import conv_blocks
+from nets.striding import Striding
 from slim import errors
 
 
@@ -67,6 +69,11 @@ class NoOpScope:
         return False
 
 
+def wrapped_partial(func, *args, **kwargs):
+    """`functools.partial` that keeps the function's name, docstring and `default_image_size`."""
+    return functools.update_wrapper(functools.partial(func, *args, **kwargs), func)
+
+
 def safe_arg_scope(funcs, **kwargs):
     """`slim.arg_scope(funcs, ...)` with the arguments that are not None; none left, no scope."""
     given = conv_blocks.given_arguments(**kwargs)
@@ -93,30 +100,12 @@ def _check_base_arguments(inputs, conv_defs, multiplier, final_endpoint, output_
     checks.check_final_endpoint(final_endpoint, names)
 
 
-# Layers that pad inside, before their depthwise convolution, whether or not they say a kernel size.
-_BLOCKS = (conv_blocks.expanded_conv, conv_blocks.split_separable_conv2d)
-
-
-class _Striding:
-    """Turns strides into dilation once the network has reached its output stride.
-
-    The layer that would go beyond the limit keeps stride 1 and still uses the rate collected so
-    far; only the layers after it are dilated by its stride as well.
-    """
-
-    def __init__(self, output_stride: int | None) -> None:
-        self._limit = output_stride
-        self._stride = 1
-        self._rate = 1
-
-    def next_layer(self, stride: int) -> tuple[int, int]:
-        """(stride, rate) of the next layer, whose table says `stride`."""
-        if self._stride != self._limit:
-            self._stride *= stride
-            return stride, 1
-        rate = self._rate
-        self._rate *= stride
-        return 1, rate
+# Layers that pad inside, right before their spatial convolution, although they say a kernel size.
+_BLOCKS = (
+    conv_blocks.expanded_conv,
+    conv_blocks.fused_conv,
+    conv_blocks.split_separable_conv2d,
+)
 
 
 def _output_ops(graph: tf.Graph, start: int, layer_scopes: Mapping[str, str]):
@@ -174,20 +163,21 @@ def mobilenet_base(
     ):
         end_points = {}
         layer_scopes = {}
-        striding = _Striding(output_stride)
+        striding = Striding(output_stride)
         net = inputs
         for number, layer in enumerate(conv_defs['spec'], start=1):
             params = dict(layer.params)
             layer.multiplier_func(params, multiplier)
             params['stride'], rate = striding.next_layer(params.get('stride', 1))
             kernel_size = params.get('kernel_size')
-            if rate > 1 and (kernel_size is None or tuple(kernel_size) != (1, 1)):
+            convolves = 'num_outputs' in params  # A pooling layer is not dilated.
+            if rate > 1 and convolves and (kernel_size is None or tuple(kernel_size) != (1, 1)):
                 params['rate'] = rate
             if use_explicit_padding:
-                if kernel_size is None or layer.op in _BLOCKS:
-                    params['use_explicit_padding'] = True
-                else:
+                if kernel_size is not None and layer.op not in _BLOCKS:
                     net = conv_blocks.fixed_padding(net, kernel_size, rate)
+                elif convolves:
+                    params['use_explicit_padding'] = True
             net = layer.op(net, **params)
             end_points[f'layer_{number}'] = net
             layer_scopes[posixpath.dirname(net.op.name)] = f'layer_{number}'

@@ -16,7 +16,6 @@ classes, counted over all variables with batch norm's statistics:
 from __future__ import annotations
 
 import copy
-import functools
 
 import tensorflow.compat.v1 as tf
 
@@ -157,11 +156,7 @@ def mobilenet(
 
 mobilenet.default_image_size = 224
 
-
-def wrapped_partial(func, *args, **kwargs):
-    """`functools.partial` that keeps the function's name, docstring and `default_image_size`."""
-    return functools.update_wrapper(functools.partial(func, *args, **kwargs), func)
-
+wrapped_partial = lib.wrapped_partial
 
 mobilenet_v2_140 = wrapped_partial(mobilenet, depth_multiplier=1.4)
 mobilenet_v2_050 = wrapped_partial(

@@ -19,6 +19,8 @@ ROOTS = (
     'eval_image_classifier',
     'preprocess_imagenet',
     'verify_dataset',
+    'export_inference_graph',
+    'download_and_convert_data',
 )
 # The modules of slim/ that belong to TF-Slim's vocabulary; the other ones are the runtime.
 VOCABULARY = ('__init__', 'compat', 'errors')

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from datasets import example_format
+from datasets import conversion, conversions, example_format
 
 
 @pytest.fixture
@@ -55,3 +55,44 @@ def read_back():
                     return items
 
     return read_back
+
+
+@pytest.fixture
+def read_images():
+    """read_images(dataset): (item, pixels) of every record, decoded as training does."""
+
+    def read_images(dataset):
+        def decoded(record):
+            item = dataset.parse(record)
+            return item, dataset.decode(item['encoded'])
+
+        with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+            records = tf.data.TFRecordDataset(list(dataset.data_sources)).map(decoded)
+            item = tf.compat.v1.data.make_one_shot_iterator(records).get_next()
+            items = []
+            while True:
+                try:
+                    items.append(session.run(item))
+                except tf.errors.OutOfRangeError:
+                    return items
+
+    return read_images
+
+
+@pytest.fixture
+def convert(tmp_path):
+    """convert(name, source, **settings): converts to tmp_path/out; returns the messages."""
+
+    def convert(name, source, out='out', **settings):
+        messages = []
+        conversions.convert(
+            name,
+            str(tmp_path / out),
+            str(source),
+            conversion.Settings(**settings),
+            settings,
+            messages.append,
+        )
+        return messages
+
+    return convert

@@ -55,7 +55,7 @@ def test_published_numbers_without_a_description(folder):
     assert (train.num_samples, validation.num_samples) == (1281167, 50000)
     assert train.num_classes == 1001
     assert train.has_background
-    assert train.labels_to_names is None
+    assert train.labels_to_names == imagenet.create_readable_names_for_imagenet_labels()
     assert (train.name, train.split_name) == ('imagenet', 'train')
 
 
@@ -86,15 +86,52 @@ def test_description_overrides_the_published_numbers(folder):
 
 
 def test_labels_file_names_labels(folder):
-    (folder / 'labels.txt').write_text('0:background\n1:tench: a fish\n')
-    assert _get(folder).labels_to_names == {0: 'background', 1: 'tench: a fish'}
+    names = {label: f'thing: {label}' for label in range(1001)}
+    (folder / 'labels.txt').write_text(''.join(f'{k}:{v}\n' for k, v in names.items()))
+    assert _get(folder).labels_to_names == names
 
 
-@pytest.mark.parametrize('line', ['tench', '1001:x', 'one:x', '-1:x'])
+@pytest.mark.parametrize('line', ['tench', 'one:x', '-1:x'])
 def test_malformed_labels_file(folder, line):
     (folder / 'labels.txt').write_text(f'0:background\n{line}\n')
     with pytest.raises(DataError, match=r'labels\.txt, line 2: .*' + line):
         _get(folder)
+
+
+def test_labels_file_of_the_wrong_length(folder):
+    (folder / 'labels.txt').write_text('0:background\n1:tench\n')
+    with pytest.raises(DataError, match=r'labels\.txt names 2 labels, but .* 1001 classes'):
+        _get(folder)
+
+
+def test_readable_names():
+    names = imagenet.create_readable_names_for_imagenet_labels()
+    assert list(names) == list(range(1001))
+    known = {
+        0: 'background',
+        1: 'tench, Tinca tinca',
+        2: 'goldfish, Carassius auratus',
+        283: 'tiger cat',
+        1000: 'toilet tissue, toilet paper, bathroom tissue',
+    }
+    assert {label: names[label] for label in known} == known
+    synsets = list(imagenet.synsets_to_names())
+    assert synsets == sorted(set(synsets))
+    assert all(len(synset) == 9 and synset[0] == 'n' for synset in synsets)
+
+
+def test_described_synsets_become_readable_where_wanted(folder, monkeypatch):
+    _describe(folder, label_names=['background', 'n02123159', 'dog'])
+    assert _get(folder).labels_to_names == {0: 'background', 1: 'tiger cat', 2: 'dog'}
+    monkeypatch.setattr(imagenet, 'LOAD_READABLE_NAMES', False)
+    assert _get(folder).labels_to_names == {0: 'background', 1: 'n02123159', 2: 'dog'}
+    (folder / 'dataset.json').unlink()
+    assert _get(folder).labels_to_names is None
+
+
+def test_a_described_set_without_names_has_none(folder):
+    _describe(folder, label_names=None)
+    assert _get(folder).labels_to_names is None
 
 
 @pytest.mark.parametrize('pattern', ['train-*', '%s-*', '%s-?????-of-00002'])

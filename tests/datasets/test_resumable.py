@@ -9,7 +9,7 @@ import shutil
 
 import pytest
 
-from datasets import record_writer, resumable, whole_files
+from datasets import atomic_files, record_writer, resumable
 from datasets.description import Description, Split
 from datasets.record_writer import ImageFile, Rules
 from datasets.resumable import Plan, SplitPlan
@@ -190,7 +190,7 @@ def test_a_kill_at_the_end(images, run, whole, monkeypatch, step):
         raise KeyboardInterrupt
 
     target = {
-        'report': (whole_files, 'write_text'),
+        'report': (atomic_files, 'write_text'),
         'description': (record_writer, 'write_description'),
         'journal': (resumable.Journal, 'remove'),
     }[step]

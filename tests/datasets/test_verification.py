@@ -9,7 +9,7 @@ import pytest
 
 from datasets import example_encoding, example_format, framing, verification
 from datasets.example_encoding import bytes_feature, int64_feature
-from slim.errors import DataError
+from slim.errors import DataError, UsageError
 
 JSON = {
     'name': 'pets',
@@ -188,7 +188,26 @@ def test_the_same_image_twice_in_a_split_is_counted(folder, record):
 def test_without_a_description_it_has_to_be_imagenet(folder):
     (folder / 'dataset.json').unlink()
     problems = _problems(folder)
-    assert "train: the split 'train' has 6 records, ImageNet has 1281167" in problems
+    assert "train: the split 'train' has 6 records, imagenet has 1281167" in problems
+
+
+def test_names_of_other_sets(folder, record):
+    """Those of the set that dataset.json, or the caller, names."""
+    shutil.rmtree(folder / 'train')
+    shutil.rmtree(folder / 'validation')
+    splits = {'train': {'num_samples': 3}, 'test': {'num_samples': 2}}
+    content = JSON | {'name': 'cifar10', 'splits': splits}
+    (folder / 'dataset.json').write_text(json.dumps(content))
+    _write(folder / 'cifar10_train.tfrecord', [record(seed) for seed in range(3)])
+    _write(folder / 'cifar10_test.tfrecord', [record(seed) for seed in range(3, 5)])
+    assert _problems(folder) == []
+    assert len(_problems(folder, dataset_name='imagenet')) == 2
+    (folder / 'dataset.json').unlink()
+    assert ": the split 'test' has 2 records, cifar10 has 10000" in ''.join(
+        _problems(folder, dataset_name='cifar10')
+    )
+    with pytest.raises(UsageError, match="'cifar10'"):
+        verification.verify(str(folder), 'cifar')
 
 
 def test_no_folder(tmp_path):

@@ -10,7 +10,8 @@ TRAIN, EVALUATE, DEMO = (
     'eval_image_classifier.py',
     'demo_mobilenetv2.py',
 )
-SCRIPTS = [TRAIN, EVALUATE, DEMO, 'preprocess_imagenet.py', 'verify_dataset.py']
+EXPORT = 'export_inference_graph.py'
+SCRIPTS = [TRAIN, EVALUATE, DEMO, EXPORT, 'preprocess_imagenet.py', 'verify_dataset.py']
 
 
 @pytest.mark.parametrize('name', SCRIPTS)
@@ -22,6 +23,8 @@ def test_help_needs_no_tensorflow_no_card_and_no_data(script, name, tmp_path):
     assert f'flags of {name}' in shown.stdout
     assert shown.stderr == ''
 
+
+MOBILENET = ['--model_name=mobilenet_v2']
 
 # arguments, exit code, words of the message
 WRONG = [
@@ -43,6 +46,12 @@ WRONG = [
     ([TRAIN, '--dataset_dir=DIGITS', '--checkpoint_path=MISSING'], 1, ['--checkpoint_path']),
     ([EVALUATE, '--dataset_dir=DIGITS', '--checkpoint_path=EMPTY'], 1, ['no checkpoint']),
     ([EVALUATE, '--dataset_dir=DIGITS', '--quantize'], 2, ['quantize', 'contrib']),
+    ([EXPORT], 2, ['--output_file']),
+    ([EXPORT, '--output_file=out.pb', '--model_name=mobilnet_v2'], 2, ["'mobilenet_v2'"]),
+    ([EXPORT, '--output_file=out.pb', '--quantize'], 2, ['quantize', 'contrib']),
+    ([EXPORT, '--output_file=EMPTY', *MOBILENET], 1, ['EMPTY', 'folder']),
+    ([EXPORT, '--output_file=FILE/out.pb', *MOBILENET], 1, ['FILE', 'output_file']),
+    ([EXPORT, '--output_file=out.pb', '--checkpoint_path=EMPTY', *MOBILENET], 1, ['no checkpoint']),
     ([DEMO, '--computation_type=trian'], 2, ["'train'"]),
     ([DEMO, '--dataset_dir=MISSING'], 1, ['MISSING']),
     ([DEMO, '--dataset_dir=DIGITS', '--num_workers=2'], 2, ['mpirun']),
@@ -57,9 +66,7 @@ def test_wrong_input_is_one_line_and_leaves_nothing(script, digits, tmp_path, co
     name, *arguments = (word.replace('DIGITS', digits) for word in command)
     defaults = {'--train_dir': 'made', '--eval_dir': 'made'}
     for flag, value in defaults.items():
-        if name != TRAIN and flag == '--train_dir':
-            continue
-        if name == TRAIN and flag == '--eval_dir':
+        if (name, flag) in ((TRAIN, '--eval_dir'), (EVALUATE, '--train_dir')) or name == EXPORT:
             continue
         if not any(argument.startswith(flag) for argument in arguments):
             arguments.append(f'{flag}={tmp_path / value}')

@@ -130,13 +130,15 @@ def test_depthwise_location(location, depthwise_channels, order):
     assert 'expanded_conv/project/Relu' not in relus  # the bottleneck is linear
 
 
-def test_activations_reach_the_layers_they_name():
+@pytest.mark.parametrize(('depthwise', 'op_name'), [(None, 'Elu'), (tf.nn.tanh, 'Tanh')])
+def test_inner_activation_reaches_the_depthwise_layer_unless_it_has_its_own(depthwise, op_name):
     conv_blocks.expanded_conv(
-        _images(), 16, inner_activation_fn=tf.nn.elu, depthwise_activation_fn=tf.nn.tanh
+        _images(), 16, inner_activation_fn=tf.nn.elu, depthwise_activation_fn=depthwise
     )
     graph = tf.get_default_graph()
     assert graph.get_operation_by_name('expanded_conv/expand/Elu')
-    assert graph.get_operation_by_name('expanded_conv/depthwise/Tanh')
+    assert graph.get_operation_by_name(f'expanded_conv/depthwise/{op_name}')
+    assert 'expanded_conv/project/Elu' not in {op.name for op in graph.get_operations()}
 
 
 @pytest.mark.parametrize(

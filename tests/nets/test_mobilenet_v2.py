@@ -112,7 +112,7 @@ def test_finegrained_classification_does_not_hold_back_a_wide_network():
     ],
 )
 def test_strides_beyond_the_limit_become_dilation_one_layer_later(limit, expected):
-    striding = mobilenet._Striding(limit)
+    striding = mobilenet.Striding(limit)
     assert [striding.next_layer(stride) for stride in (2, 1, 2, 2, 2, 1)] == expected
 
 

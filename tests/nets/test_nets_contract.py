@@ -10,15 +10,19 @@ import pytest
 
 import slim
 from nets import nets_factory
-from nets.mobilenet import mobilenet_v2
+from nets.mobilenet import mobilenet as lib
+from nets.mobilenet import mobilenet_v2, mobilenet_v3
 
 NETWORKS = [network.name for network in nets_factory.NETWORKS]
 
 
 def _close(value: Any) -> Any:
-    """`value` with the floating-point numbers in it rounded to six digits; float32 has no more."""
+    """`value` with the floating-point numbers in it rounded to six digits; float32 has no more.
+
+    Before that to eight decimals, as the files have them: 0.048631247 stands there as 0.04863125.
+    """
     if isinstance(value, float):
-        return float(f'{value:.6g}')
+        return float(f'{round(value, 8):.6g}')
     if isinstance(value, dict):
         return {key: _close(item) for key, item in value.items()}
     if isinstance(value, list):
@@ -59,15 +63,24 @@ LIBRARY_FORMS = {
         mobilenet_v2.mobilenet_base, output_stride=8, use_explicit_padding=True
     ),
     'mobilenet_v2_base_group_norm': mobilenet_v2.mobilenet_base_group_norm,
+    'mobilenet_v3_large_075': functools.partial(mobilenet_v3.large, depth_multiplier=0.75),
+    'mobilenet_v3_large_detection': functools.partial(
+        mobilenet_v3.mobilenet, conv_defs=mobilenet_v3.V3_LARGE_DETECTION
+    ),
+    'mobilenet_v3_large_groupnorm': functools.partial(mobilenet_v3.large, use_groupnorm=True),
+    'mobilenet_v3_small_detection': functools.partial(
+        mobilenet_v3.mobilenet, conv_defs=mobilenet_v3.V3_SMALL_DETECTION
+    ),
 }
+_RECORDED_WITHOUT_AN_ARG_SCOPE = ('mobilenet_v2_base_group_norm',)
 
 
 @pytest.mark.parametrize('name', LIBRARY_FORMS)
 def test_library_form_is_what_the_contract_says(name: str) -> None:
     contract = network_facts.load_contract(f'variants/{name}')
     scope = {}
-    if name != 'mobilenet_v2_base_group_norm':  # recorded without an arg scope
-        scope = mobilenet_v2.training_scope(is_training=True, weight_decay=4e-5)
+    if name not in _RECORDED_WITHOUT_AN_ARG_SCOPE:
+        scope = lib.training_scope(is_training=True, weight_decay=4e-5)
     with slim.arg_scope(scope):
         built = network_facts.build(LIBRARY_FORMS[name], contract['input_shape'])
     _assert_facts(built, {**contract['train'], 'macs': contract['eval']['macs']})

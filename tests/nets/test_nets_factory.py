@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import tensorflow.compat.v1 as tf
+from network_facts import CONTRACT
 
 import slim
 from nets import nets_factory
@@ -55,3 +56,16 @@ def test_without_weight_decay_there_is_no_loss_to_add():
     network_fn = nets_factory.get_network_fn('mobilenet_v2', num_classes=10)
     network_fn(tf.zeros([1, 32, 32, 3]), final_endpoint='layer_3')
     assert not tf.losses.get_regularization_losses()
+
+
+def test_a_decay_that_no_row_takes_is_refused_with_the_reason(monkeypatch):
+    with pytest.raises(errors.UsageError, match="'lenet' has no batch norm"):
+        nets_factory.get_network_fn('lenet', 10, batch_norm_decay=0.9)
+    monkeypatch.setitem(nets_factory.networks_map, 'mine', lambda images: images)
+    with pytest.raises(errors.UsageError, match=r"'mine' has no row .* in its arg scope"):
+        nets_factory.get_network_fn('mine', 10, batch_norm_decay=0.9)
+
+
+def test_every_contract_has_its_network():
+    contracts = {path.name.removesuffix('.json.gz') for path in CONTRACT.glob('*.json.gz')}
+    assert contracts == set(nets_factory.networks_map)

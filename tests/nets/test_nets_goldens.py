@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import golden_values
@@ -10,7 +11,7 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 import slim
-from nets import nets_factory
+from nets import mobilenet_v1, nets_factory
 from nets.mobilenet import mobilenet_v2
 
 
@@ -65,17 +66,33 @@ def _assert_close(got: dict[str, float], expected: dict[str, float], rtol: float
     )
 
 
-def test_training_step_of_mobilenet_v2() -> None:
+def _mobilenet_v1_025(images: tf.Tensor, weight_decay: float) -> tf.Tensor:
+    scope = mobilenet_v1.mobilenet_v1_arg_scope(is_training=True, weight_decay=weight_decay)
+    with slim.arg_scope(scope):
+        logits, _ = mobilenet_v1.mobilenet_v1_025(images, num_classes=1001, dropout_keep_prob=1.0)
+    return logits
+
+
+def _mobilenet_v2(images: tf.Tensor, weight_decay: float) -> tf.Tensor:
+    scope = mobilenet_v2.training_scope(
+        is_training=True, weight_decay=weight_decay, dropout_keep_prob=1.0
+    )
+    with slim.arg_scope(scope):
+        logits, _ = mobilenet_v2.mobilenet(images, num_classes=1001)
+    return logits
+
+
+@pytest.mark.parametrize(
+    ('name', 'logits_fn'),
+    [('mobilenet_v1_025_96', _mobilenet_v1_025), ('mobilenet_v2_96', _mobilenet_v2)],
+)
+def test_training_step(name: str, logits_fn: Callable[[tf.Tensor, float], tf.Tensor]) -> None:
     """Losses, every gradient, and all variables and RMSProp slots after one step."""
-    case = golden_values.training_case('mobilenet_v2_96')
+    case = golden_values.training_case(name)
     images, labels = golden_values.training_batch(case['net'], case['size'], case['batch'])
     with tf.Graph().as_default(), _session() as session:
         inputs = tf.placeholder(tf.float32, images.shape)
-        scope = mobilenet_v2.training_scope(
-            is_training=True, weight_decay=case['weight_decay'], dropout_keep_prob=1.0
-        )
-        with slim.arg_scope(scope):
-            logits, _ = mobilenet_v2.mobilenet(inputs, num_classes=1001)
+        logits = logits_fn(inputs, case['weight_decay'])
         cross_entropy = tf.losses.softmax_cross_entropy(
             tf.one_hot(labels, 1001), logits, label_smoothing=case['label_smoothing']
         )

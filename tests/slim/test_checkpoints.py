@@ -13,10 +13,11 @@ from slim import checkpoints, errors, options
 _GOLDEN = json.loads((pathlib.Path(__file__).parents[1] / 'data' / 'optimization.json').read_text())
 
 
-def save(folder, build, step=5):
+def save(folder, build, step=5, step_scope=''):
     """Builds a graph and saves its fresh variables; returns the prefix and the values by name."""
     with tf.Graph().as_default(), tf.Session() as session:
-        global_step = tf.train.create_global_step()
+        with tf.variable_scope(step_scope):
+            global_step = tf.train.create_global_step()
         build()
         session.run(tf.global_variables_initializer())
         global_step.load(step, session)
@@ -114,6 +115,25 @@ def test_resuming_with_another_network_is_refused(tmp_path):
     save(tmp_path / 'run', lambda: network(scope='Other'))
     with pytest.raises(errors.CheckpointError, match='another --train_dir'):
         started(tmp_path)
+
+
+def test_resuming_finds_the_step_that_a_classic_nasnet_made_in_its_first_cell(tmp_path):
+    (tmp_path / 'run').mkdir()
+    prefix, saved = save(tmp_path / 'run', network, step_scope='cell_0/comb_iter_0/left')
+    assert checkpoints.global_step(prefix) == 5
+    with tf.Graph().as_default(), tf.Session() as session:
+        global_step = tf.train.create_global_step()
+        network()
+        origin = checkpoints.origin(str(tmp_path / 'run'), None)
+        assert origin == checkpoints.Origin(prefix, 5)
+        start = checkpoints.start(origin, options.FineTuningOptions())
+        start.resume_saver.restore(session, start.resume_from)
+        assert session.run(global_step) == 5
+        for variable in slim.get_model_variables():
+            np.testing.assert_array_equal(session.run(variable), saved[variable.op.name])
+        # From then on it is saved under its usual name.
+        prefix = start.saver.save(session, str(tmp_path / 'run' / 'model.ckpt'), global_step=6)
+        assert 'global_step' in checkpoints.shapes(prefix)
 
 
 def test_a_misspelt_scope_is_answered_with_close_ones():

@@ -1,0 +1,64 @@
+"""Writes the graph of a network, for inference elsewhere, as a GraphDef.
+
+  python3 export_inference_graph.py --model_name=inception_v3 --output_file=/tmp/inception_v3.pb
+  python3 export_inference_graph.py --model_name=mobilenet_v2 --dataset_dir=/data/mine \\
+      --checkpoint_path=/tmp/run --output_file=/tmp/frozen.pb
+
+The input is the placeholder `input`, preprocessed images; the logits are `output`, beside the
+network's own names. Without --checkpoint_path the file holds no weights; with it, the moving
+averages of the run, or its last weights for --moving_average_decay=0. Exit codes: 0 done, 1
+failure, 2 wrong command line.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from slim import app, flags, options, startup
+
+flags.define(options.Export)
+
+
+def main(unused_argv: Any = None) -> int:
+    """Reads the flags and exports; returns the exit code."""
+    chosen = flags.read(options.Export)
+    flags.require('output_file', 'path of the GraphDef to write')
+    startup.import_tensorflow_quietly()
+    return export(chosen)
+
+
+def export(chosen: options.Export) -> int:
+    """The walk from network to file; returns the exit code."""
+    import tensorflow.compat.v1 as tf
+
+    from datasets import dataset_factory
+    from nets import nets_factory
+    from slim import checkpoints, exporter
+
+    classes = dataset_factory.get_description(chosen.dataset_name, chosen.dataset_dir).num_classes
+    network_fn = nets_factory.get_network_fn(
+        chosen.model_name, classes - chosen.labels_offset, is_training=chosen.is_training
+    )
+    size = chosen.image_size or network_fn.default_image_size
+    channels = 1 if chosen.use_grayscale else 3
+    frames = [chosen.num_frames] if chosen.is_video_model else []
+    exporter.check_writable(chosen.output_file)
+    checkpoint = chosen.checkpoint_path and checkpoints.find(
+        chosen.checkpoint_path, 'checkpoint_path'
+    )
+
+    with tf.Graph().as_default() as graph:
+        shape = [chosen.batch_size, *frames, size, size, channels]
+        logits, _ = network_fn(tf.placeholder(tf.float32, shape, name='input'))
+        output = tf.identity(logits, name='output')
+        graph_def = graph.as_graph_def()
+        if checkpoint:
+            saver = checkpoints.evaluation_saver(checkpoint, chosen.moving_average_decay)
+            graph_def = exporter.freeze(graph_def, saver, checkpoint, output.op.name)
+    exporter.write(graph_def, chosen.output_file, chosen.write_text_graphdef)
+    print(f'{chosen.output_file}: {chosen.model_name}, input {shape}, {len(graph_def.node)} nodes')
+    return 0
+
+
+if __name__ == '__main__':
+    app.run(main)

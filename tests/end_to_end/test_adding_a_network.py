@@ -1,0 +1,42 @@
+"""docs/adding_a_network.md: its files and commands, run as written."""
+
+import pathlib
+import re
+import shlex
+import subprocess
+import sys
+import textwrap
+
+import conftest
+
+GUIDE = (conftest.ROOT / 'docs' / 'adding_a_network.md').read_text()
+
+
+def _blocks(introduction: str) -> list[str]:
+    """Every indented block of the guide that follows a line with this ending."""
+    pattern = rf'{introduction}\n\n((?:    .*\n|\n)+)'
+    return [textwrap.dedent(block) for block in re.findall(pattern, GUIDE)]
+
+
+def test_a_network_from_ones_own_script_is_trained_and_evaluated(digits, cache, tmp_path):
+    for name in ('tinynet.py', 'train_mine.py', 'eval_mine.py'):
+        (source,) = _blocks(f'`{re.escape(name)}`:')
+        pathlib.Path(tmp_path, name).write_text(source)
+    (commands,) = _blocks('after `make demo`:')
+    commands = commands.replace('\\\n', ' ').replace('=1000', '=3')
+    commands = commands.replace('$HOME/.cache/tf-slim-suite/digits-v1', str(digits))
+    commands = re.sub('^export .*', '', commands).split('python3 ')[1:]
+    outputs = [
+        subprocess.run(
+            [sys.executable, *shlex.split(command)],
+            cwd=tmp_path,
+            env={**conftest.user_environment(cache), 'PYTHONPATH': str(conftest.ROOT)},
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+        for command in commands
+    ]
+    assert [output.returncode for output in outputs] == [0, 0], outputs
+    assert 'saved run/model.ckpt-3' in outputs[0].stdout
+    assert 'images: 360/360' in outputs[1].stdout

@@ -1,0 +1,101 @@
+"""Graphs written by export_inference_graph.py, read back and run."""
+
+import conftest
+import numpy as np
+import pytest
+import tensorflow.compat.v1 as tf
+from absl import flags as absl_flags
+from google.protobuf import text_format
+
+NETWORK = ['--model_name=mobilenet_v2_035', '--image_size=32']
+
+
+def read(path, as_text=False):
+    if as_text:
+        return text_format.Parse(path.read_text(), tf.GraphDef())
+    return tf.GraphDef.FromString(path.read_bytes())
+
+
+def shape_of(graph_def, name):
+    with tf.Graph().as_default() as graph:
+        tf.import_graph_def(graph_def, name='')
+        return graph.get_tensor_by_name(f'{name}:0').shape.as_list()
+
+
+@pytest.mark.parametrize('as_text', [False, True])
+def test_a_graph_without_weights(script, tmp_path, as_text):
+    path = tmp_path / 'new' / 'graph.pb'
+    text = ['--write_text_graphdef'] if as_text else []
+    script('export_inference_graph.py', *NETWORK, *text, f'--output_file={path}')
+    graph_def = read(path, as_text)
+    assert shape_of(graph_def, 'input') == [None, 32, 32, 3]
+    assert shape_of(graph_def, 'output') == [None, 1001]
+    assert 'MobilenetV2/Logits/output' in {node.name for node in graph_def.node}
+    assert [entry.name for entry in path.parent.iterdir()] == ['graph.pb']
+
+
+def test_flags_rule_the_shapes(script, tmp_path):
+    path = tmp_path / 'graph.pb'
+    script(
+        'export_inference_graph.py',
+        *NETWORK,
+        f'--output_file={path}',
+        '--batch_size=4',
+        '--use_grayscale',
+        '--labels_offset=1',
+    )
+    assert shape_of(read(path), 'input') == [4, 32, 32, 1]
+    assert shape_of(read(path), 'output') == [4, 1000]
+
+
+@pytest.mark.parametrize('decay', ['0', '0.9999'])
+def test_a_frozen_graph_computes_what_the_checkpoint_says(script, digits, tmp_path, decay):
+    run, path = tmp_path / 'run', tmp_path / 'frozen.pb'
+    script(
+        'train_image_classifier.py',
+        f'--dataset_dir={digits}',
+        f'--train_dir={run}',
+        '--train_image_size=32',
+        '--max_number_of_steps=2',
+        *conftest.SMALL,
+    )
+    script(
+        'export_inference_graph.py',
+        *NETWORK,
+        f'--dataset_dir={digits}',
+        f'--checkpoint_path={run}',
+        f'--moving_average_decay={decay}',
+        f'--output_file={path}',
+    )
+    images = np.random.RandomState(0).uniform(-1, 1, [2, 32, 32, 3]).astype(np.float32)
+    with tf.Graph().as_default(), tf.Session() as session:
+        tf.import_graph_def(read(path), name='')
+        got = session.run('output:0', {'input:0': images})
+
+    from nets import nets_factory
+
+    reader = tf.train.load_checkpoint(str(run))
+    suffix = '/ExponentialMovingAverage' if float(decay) else ''
+    with tf.Graph().as_default(), tf.Session() as session:
+        logits, _ = nets_factory.get_network_fn('mobilenet_v2_035', 10)(tf.constant(images))
+        for variable in tf.global_variables():
+            variable.load(reader.get_tensor(variable.op.name + suffix), session)
+        expected = session.run(logits)
+    np.testing.assert_allclose(got, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
+
+
+def test_main_can_be_called_with_flags_set_by_hand(tmp_path, monkeypatch):
+    """As scripts from years ago do; absl has parsed no command line then."""
+    import export_inference_graph
+
+    by_hand = {
+        'output_file': str(tmp_path / 'graph.pb'),
+        'model_name': 'mobilenet_v2_035',
+        'dataset_dir': str(tmp_path),
+    }
+    flags = tf.app.flags.FLAGS
+    for name, value in by_hand.items():
+        monkeypatch.setattr(absl_flags.FLAGS[name], 'value', None)  # put back afterwards
+        setattr(flags, name, value)
+    assert export_inference_graph.main(None) == 0
+    assert shape_of(read(tmp_path / 'graph.pb'), 'input') == [None, 224, 224, 3]
