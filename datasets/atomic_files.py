@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
+import sys
 from collections.abc import Iterator
 
-import tensorflow as tf
-
 from slim.errors import OutputError, SuiteError
+
+_TEMPORARY_NAME = re.compile(r'\..+\.\d+\.tmp')
 
 
 @contextlib.contextmanager
@@ -30,6 +32,24 @@ def new_file(path: str) -> Iterator[str]:
             os.unlink(temporary)
 
 
+def write_text(path: str, content: str) -> None:
+    """Writes a text file. OutputError where it cannot."""
+    with (
+        new_file(path) as temporary,
+        writing(path),
+        open(temporary, 'w', encoding='utf-8') as file,
+    ):
+        file.write(content)
+
+
+def remove_temporaries(folder: str) -> None:
+    """Removes what killed processes have left in `folder`, where nobody may be writing now."""
+    with writing(folder):
+        for name in os.listdir(folder) if os.path.isdir(folder) else ():
+            if _TEMPORARY_NAME.fullmatch(name):
+                os.unlink(os.path.join(folder, name))
+
+
 @contextlib.contextmanager
 def writing(path: str) -> Iterator[None]:
     """Turns what the file system says into an OutputError that names `path`."""
@@ -39,7 +59,11 @@ def writing(path: str) -> Iterator[None]:
         raise
     except OSError as error:
         raise OutputError(f'{path} cannot be written: {error.strerror or error}') from error
-    except tf.errors.OpError as error:
+    except Exception as error:
+        # Not imported for this: nobody raises such an error who has not done it.
+        tensorflow = sys.modules.get('tensorflow')
+        if tensorflow is None or not isinstance(error, tensorflow.errors.OpError):
+            raise
         raise OutputError(f'{path} cannot be written: {error.message}') from error
 
 

@@ -6,7 +6,8 @@
 
 `num_classes` counts the outputs of a network, so with a background class it is one more than the
 classes in the records. `label_names[i]` names label i, the background included; it and `num_shards`
-may be left out. Other keys are left alone.
+may be left out. Other keys are left alone. TensorFlow is imported where it is used, because the
+writer's processes do without it.
 """
 
 from __future__ import annotations
@@ -16,8 +17,6 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-
-import tensorflow as tf
 
 from slim.errors import DataError
 
@@ -60,6 +59,8 @@ class Description:
 
 def read_description(dataset_dir: str) -> Description | None:
     """The folder's description, None without a dataset.json. DataError names a wrong key."""
+    import tensorflow as tf
+
     path = os.path.join(dataset_dir, FILE_NAME)
     if not tf.io.gfile.exists(path):
         return None

@@ -1,10 +1,18 @@
-"""The record format: keys of ImageNet's TFRecords, once, for the writer and for the reader."""
+"""The record format: keys of ImageNet's TFRecords, once, for the writer and for the reader.
+
+TensorFlow is imported where it is used, because the writer's processes do without it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
-import tensorflow as tf
+from datasets import example_encoding
+from datasets.example_encoding import bytes_feature, float_feature, int64_feature
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 ENCODED = 'image/encoded'
 FORMAT = 'image/format'
@@ -32,7 +40,7 @@ ITEMS_TO_DESCRIPTIONS = {
 }
 
 
-def make_example(
+def encode_example(
     encoded: bytes,
     label: int,
     height: int,
@@ -45,25 +53,35 @@ def make_example(
     synset: str = '',
     text: str = '',
     bboxes: Sequence[Sequence[float]] = (),
-) -> tf.train.Example:
-    """One record. `bboxes`: (ymin, xmin, ymax, xmax) each, parts (0..1) of the image sides."""
+) -> bytes:
+    """One serialized record. `bboxes`: (ymin, xmin, ymax, xmax) each, parts of the image sides.
+
+    The same arguments give the same bytes, everywhere. TensorFlow is not imported.
+    """
     columns = list(zip(*bboxes, strict=True)) or [()] * len(BBOX_SIDES)
-    feature = {
-        ENCODED: _bytes(encoded),
-        FORMAT: _bytes(image_format.encode()),
-        FILENAME: _bytes(filename.encode(errors='surrogateescape')),
-        HEIGHT: _int64(height),
-        WIDTH: _int64(width),
-        COLORSPACE: _bytes(colorspace.encode()),
-        CHANNELS: _int64(channels),
-        LABEL: _int64(label),
-        SYNSET: _bytes(synset.encode()),
-        TEXT: _bytes(text.encode()),
-        BBOX_LABEL: _int64(*[label] * len(bboxes)),
+    features = {
+        ENCODED: bytes_feature(encoded),
+        FORMAT: bytes_feature(image_format.encode()),
+        FILENAME: bytes_feature(filename.encode(errors='surrogateescape')),
+        HEIGHT: int64_feature(height),
+        WIDTH: int64_feature(width),
+        COLORSPACE: bytes_feature(colorspace.encode()),
+        CHANNELS: int64_feature(channels),
+        LABEL: int64_feature(label),
+        SYNSET: bytes_feature(synset.encode()),
+        TEXT: bytes_feature(text.encode()),
+        BBOX_LABEL: int64_feature(*[label] * len(bboxes)),
     }
     for side, column in zip(BBOX_SIDES, columns, strict=True):
-        feature[side] = tf.train.Feature(float_list=tf.train.FloatList(value=column))
-    return tf.train.Example(features=tf.train.Features(feature=feature))
+        features[side] = float_feature(*column)
+    return example_encoding.example(features)
+
+
+def make_example(*args: Any, **kwargs: Any) -> tf.train.Example:
+    """The record of `encode_example`, which takes the same arguments, as a message."""
+    import tensorflow as tf
+
+    return tf.train.Example.FromString(encode_example(*args, **kwargs))
 
 
 def parse_example(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -71,6 +89,8 @@ def parse_example(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
 
     A record without an image or a label fails the step that reads it, naming the key.
     """
+    import tensorflow as tf
+
     parsed = tf.io.parse_single_example(
         serialized,
         {
@@ -91,12 +111,6 @@ def parse_example(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
 
 def decode_image(encoded: tf.Tensor, channels: int = 3) -> tf.Tensor:
     """uint8 [h, w, channels] from a JPEG file (string scalar); PNG and GIF are recognized, too."""
+    import tensorflow as tf
+
     return tf.io.decode_jpeg(encoded, channels=channels)
-
-
-def _bytes(value: bytes) -> tf.train.Feature:
-    return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
-
-
-def _int64(*values: int) -> tf.train.Feature:
-    return tf.train.Feature(int64_list=tf.train.Int64List(value=values))

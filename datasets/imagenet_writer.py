@@ -7,29 +7,25 @@ Two published layouts are read, `train/` with `validation/` and `img_train/` wit
     RAW/synset_labels.txt                 one synset per line, for the sorted validation files
 
 Labels are 1, 2, ... in the order of the sorted synsets of the training folder; 0 is the background
-class.
+class. Boxes come from a folder of XML files (`datasets/bounding_boxes.py`).
 """
 
 from __future__ import annotations
 
+import functools
 import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from datasets import description, record_files
+from datasets import bounding_boxes, record_files, resumable
 from datasets.description import Description, Split
-from datasets.record_writer import (
-    ImageFile,
-    Progress,
-    WrittenSplit,
-    shuffled,
-    write_description,
-    write_split,
-)
-from slim.errors import DataError, OutputError, UsageError
+from datasets.record_writer import DEFAULT_RULES, ImageFile, Progress, Rules, WrittenSplit, shuffled
+from datasets.resumable import Converted, Plan, SplitPlan
+from slim.errors import DataError, UsageError
 
 _LAYOUTS = (('train', 'validation'), ('img_train', 'img_val'))
 _SYNSETS_FILE = 'synset_labels.txt'
-_SHUFFLE_SEED = 12345
+SHUFFLE_SEED = 12345
 
 _BACKGROUND_NAME = 'background'
 
@@ -49,12 +45,17 @@ def convert(
     validation_shards: int = 128,
     name: str = 'imagenet',
     progress: Progress = print,
-) -> Description:
+    *,
+    bounding_box_dir: str | None = None,
+    rules: Rules = DEFAULT_RULES,
+    num_workers: int = 1,
+) -> Converted:
     """Writes the tree `raw_data_dir` into `output_dir`/train and /validation, then dataset.json.
 
-    Everything that can be checked is checked before the first file is written. Raises UsageError
-    for numbers or folders that make no sense, DataError for a tree that is not as above or holds a
-    bad file, OutputError for a folder that cannot be written or holds another set.
+    Everything that can be checked is checked before the first file is written; an interrupted call
+    is continued by the next one (`datasets/resumable.py`). Raises UsageError for numbers or
+    folders that make no sense, DataError for a tree that is not as above or holds a bad file,
+    OutputError for a folder that cannot be written or holds another set.
     """
     num_shards = {'train': train_shards, 'validation': validation_shards}
     for split_name, count in num_shards.items():
@@ -66,35 +67,56 @@ def convert(
             'Give another one with --local_scratch_dir.'
         )
     raw = read_tree(raw_data_dir)
-    _check_output(
-        output_dir,
-        {split: min(count, len(raw.splits[split])) for split, count in num_shards.items()},
-    )
+    splits = raw.splits
+    if bounding_box_dir is not None:
+        splits = bounding_boxes.attach(splits, bounding_box_dir)
     # Neighbours in the training files should be of different classes; validation has no order.
     in_order = {
-        'train': shuffled(raw.splits['train'], _SHUFFLE_SEED),
-        'validation': raw.splits['validation'],
+        'train': shuffled(splits['train'], SHUFFLE_SEED),
+        'validation': splits['validation'],
     }
-    written = {
-        split_name: write_split(
-            images,
-            os.path.join(output_dir, split_name),
-            split_name,
-            num_shards[split_name],
-            progress,
-        )
-        for split_name, images in in_order.items()
-    }
-    _report_reencoded(written, progress)
-    about = Description(
+    plan = Plan(
+        images_dir=raw_data_dir,
+        output_dir=output_dir,
+        splits={
+            split_name: SplitPlan(images, num_shards[split_name], folder=split_name)
+            for split_name, images in in_order.items()
+        },
+        flags={f'{split_name}_shards': count for split_name, count in num_shards.items()},
+        describe=functools.partial(describe, name, raw.synsets),
+        rules=rules,
+    )
+    converted = resumable.convert(plan, num_workers, progress)
+    report_odd_files(converted, progress)
+    return converted
+
+
+def describe(
+    name: str, class_names: Sequence[str], written: Mapping[str, WrittenSplit]
+) -> Description:
+    """The dataset.json of classes that have labels 1, 2, ..."""
+    return Description(
         name=name,
-        num_classes=len(raw.synsets) + 1,
+        num_classes=len(class_names) + 1,
         has_background=True,
         splits={key: Split(split.num_samples, split.num_shards) for key, split in written.items()},
-        label_names=(_BACKGROUND_NAME, *raw.synsets),
+        label_names=(_BACKGROUND_NAME, *class_names),
     )
-    write_description(output_dir, about)
-    return about
+
+
+def report_odd_files(converted: Converted, progress: Progress) -> None:
+    """Says how many files were encoded anew or left out; the report in the folder lists them."""
+    for split_name, split in converted.splits.items():
+        if split.reencoded:
+            progress(
+                f'{split_name}: {len(split.reencoded)} files were not RGB or gray JPEG and were '
+                f'encoded anew: {record_files.listed(split.reencoded)}'
+            )
+        if split.skipped:
+            progress(
+                f'{split_name}: {len(split.skipped)} files could not be read and were left out: '
+                f'{record_files.listed([one.path for one in split.skipped])}'
+            )
 
 
 def read_tree(raw_data_dir: str) -> RawImages:
@@ -106,9 +128,9 @@ def read_tree(raw_data_dir: str) -> RawImages:
             f'{train_dir} has no class folders; expected one folder of images per class.'
         )
     labels = {synset: label for label, synset in enumerate(synsets, start=1)}
-    train = _read_class_folders(train_dir, labels)
+    train = read_class_folders(train_dir, labels)
     if _folders(validation_dir):
-        validation = _read_class_folders(validation_dir, labels)
+        validation = read_class_folders(validation_dir, labels)
     else:
         validation = _read_flat(validation_dir, os.path.join(raw_data_dir, _SYNSETS_FILE), labels)
     return RawImages(synsets, {'train': train, 'validation': validation})
@@ -128,7 +150,8 @@ def _find_layout(raw_data_dir: str) -> tuple[str, str]:
     )
 
 
-def _read_class_folders(folder: str, labels: dict[str, int]) -> list[ImageFile]:
+def read_class_folders(folder: str, labels: Mapping[str, int]) -> list[ImageFile]:
+    """The images of one folder per class, sorted. `labels` by the name of the class."""
     stray = _files(folder)
     if stray:
         raise DataError(
@@ -152,7 +175,7 @@ def _read_class_folders(folder: str, labels: dict[str, int]) -> list[ImageFile]:
     return images
 
 
-def _read_flat(folder: str, synsets_file: str, labels: dict[str, int]) -> list[ImageFile]:
+def _read_flat(folder: str, synsets_file: str, labels: Mapping[str, int]) -> list[ImageFile]:
     names = _files(folder)
     if not names:
         raise DataError(f'{folder} has no images.')
@@ -161,8 +184,7 @@ def _read_flat(folder: str, synsets_file: str, labels: dict[str, int]) -> list[I
             f'{folder} has images without class folders, and there is no {synsets_file} to name '
             'the synset of each, one per line.'
         )
-    with open(synsets_file, encoding='utf-8') as file:
-        synsets = file.read().split()
+    synsets = [line.strip() for line in record_files.read_lines(synsets_file)]
     if len(synsets) != len(names):
         raise DataError(
             f'{synsets_file} has {len(synsets)} lines, but {folder} has {len(names)} images.'
@@ -175,45 +197,32 @@ def _read_flat(folder: str, synsets_file: str, labels: dict[str, int]) -> list[I
     ]
 
 
-def _check_synset(synset: str, labels: dict[str, int], where: str) -> None:
+def _check_synset(synset: str, labels: Mapping[str, int], where: str) -> None:
     if synset not in labels:
         raise DataError(
             f'{where} names the class {synset!r}, for which there is no training folder.'
         )
 
 
-def _check_output(output_dir: str, num_shards: dict[str, int]) -> None:
-    """OutputError when the folder holds a finished set, or files that would stay beside it."""
-    finished = os.path.join(output_dir, description.FILE_NAME)
-    if os.path.exists(finished):
-        raise OutputError(f'{finished} says that this set is finished. Give an empty folder.')
-    for split_name, count in num_shards.items():
-        folder = os.path.join(output_dir, split_name)
-        own = {record_files.shard_name(split_name, index, count) for index in range(count)}
-        other = sorted(set(_files(folder)) - own) if os.path.isdir(folder) else []
-        if other:
-            raise OutputError(
-                f'{folder} holds files of another run: {record_files.listed(other)}. '
-                'Remove them or give an empty folder.'
-            )
-
-
-def _report_reencoded(written: dict[str, WrittenSplit], progress: Progress) -> None:
-    for split_name, split in written.items():
-        if split.reencoded:
-            progress(
-                f'{split_name}: {len(split.reencoded)} files were not RGB or gray JPEG and were '
-                f'encoded anew: {record_files.listed(split.reencoded)}'
-            )
-
-
 def _folders(folder: str) -> list[str]:
     """Sorted names of the visible folders in `folder`."""
-    with os.scandir(folder) as entries:
-        return sorted(e.name for e in entries if e.is_dir() and not e.name.startswith('.'))
+    names = [entry.name for entry in _entries(folder) if entry.is_dir()]
+    for name in names:
+        if not name.isprintable():  # Nor are names that are not UTF-8.
+            raise DataError(f'{folder} has a folder with a name that cannot be used: {name!r}.')
+    return names
 
 
 def _files(folder: str) -> list[str]:
     """Sorted names of the visible files in `folder`; every one has to be an image."""
-    with os.scandir(folder) as entries:
-        return sorted(e.name for e in entries if e.is_file() and not e.name.startswith('.'))
+    return [entry.name for entry in _entries(folder) if entry.is_file()]
+
+
+def _entries(folder: str) -> list[os.DirEntry[str]]:
+    """What is visible in `folder`, sorted by name."""
+    try:
+        with os.scandir(folder) as entries:
+            visible = [entry for entry in entries if not entry.name.startswith('.')]
+    except OSError as error:
+        raise DataError(f'{folder} cannot be read: {error.strerror}') from error
+    return sorted(visible, key=lambda entry: entry.name)

@@ -1,4 +1,7 @@
-"""Which record files make up a split: `train-00000-of-01024` and its sisters, all or an error."""
+"""Which record files make up a split: `train-00000-of-01024` and its sisters, all or an error.
+
+TensorFlow is imported where it is used, because the writer's processes do without it.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,7 @@ import os
 import re
 import struct
 from collections.abc import Sequence
-
-import tensorflow as tf
+from typing import Any
 
 from slim.errors import DataError
 
@@ -39,7 +41,7 @@ def find_record_files(
     if not found:
         raise DataError(
             f'No record files of the split {split_name!r} in {dataset_dir}: looked for {pattern} '
-            f'there and in {split_name}/, found {listed(tf.io.gfile.listdir(dataset_dir))}.'
+            f'there and in {split_name}/, found {listed(_gfile().listdir(dataset_dir))}.'
         )
     if len(found) > 1:
         raise DataError(
@@ -79,12 +81,12 @@ def shard_total(files: Sequence[str]) -> int | None:
 
 def check_dataset_dir(dataset_dir: str) -> None:
     """DataError unless `dataset_dir` is a folder with something in it."""
-    if not tf.io.gfile.isdir(dataset_dir):
+    if not _gfile().isdir(dataset_dir):
         raise DataError(
             f'There is no dataset folder {dataset_dir!r}. '
             'Give the folder of the TFRecords with --dataset_dir.'
         )
-    if not tf.io.gfile.listdir(dataset_dir):
+    if not _gfile().listdir(dataset_dir):
         raise DataError(
             f'The dataset folder {dataset_dir} is empty. '
             'Write TFRecords into it with preprocess_imagenet.py or download_and_convert_data.py.'
@@ -99,7 +101,7 @@ def count_records(path: str) -> int:
     # A record: length (uint64), its checksum (uint32), the bytes, their checksum (uint32).
     header, checksum = struct.Struct('<Q4x'), 4
     count = 0
-    with tf.io.gfile.GFile(path, 'rb') as file:
+    with _gfile().GFile(path, 'rb') as file:
         size, position = file.size(), 0
         while position < size:
             file.seek(position)
@@ -121,14 +123,29 @@ def listed(names: Sequence[str]) -> str:
     return ', '.join(sorted(names)[:_MAX_LISTED]) + more if names else 'nothing'
 
 
+def read_lines(path: str) -> list[str]:
+    """The lines of a text file that are not empty. DataError if it cannot be read."""
+    try:
+        with open(path, encoding='utf-8') as file:
+            return [line for line in file.read().splitlines() if line.strip()]
+    except (OSError, ValueError) as error:
+        raise DataError(f'{path} cannot be read: {error}. Give the right file.') from error
+
+
+def _gfile() -> Any:
+    import tensorflow as tf
+
+    return tf.io.gfile
+
+
 def _matches(pattern: str) -> tuple[str, ...]:
     """Visible files whose names match; the folder part is taken literally."""
     folder, name_pattern = os.path.split(pattern)
-    if not tf.io.gfile.isdir(folder):
+    if not _gfile().isdir(folder):
         return ()
-    names = fnmatch.filter(tf.io.gfile.listdir(folder), name_pattern)
+    names = fnmatch.filter(_gfile().listdir(folder), name_pattern)
     paths = (os.path.join(folder, name) for name in sorted(names) if not name.startswith('.'))
-    return tuple(path for path in paths if not tf.io.gfile.isdir(path))
+    return tuple(path for path in paths if not _gfile().isdir(path))
 
 
 def _shard(path: str) -> re.Match[str] | None:

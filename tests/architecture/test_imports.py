@@ -18,6 +18,7 @@ ROOTS = (
     'train_image_classifier',
     'eval_image_classifier',
     'preprocess_imagenet',
+    'verify_dataset',
     'export_inference_graph',
     'download_and_convert_data',
 )

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from datasets import dataset_factory, imagenet_writer
 from datasets.description import read_description
-from slim.errors import DataError, OutputError, UsageError
+from slim.errors import DataError, UsageError
 
 _CLASSES = ('n02', 'n01', 'n03')  # not in their sorted order
 
@@ -44,11 +46,16 @@ def flat_tree(tree):
 
 @pytest.fixture
 def convert(tmp_path):
-    def convert(raw, train_shards=2, validation_shards=2):
+    def convert(raw, train_shards=2, validation_shards=2, **kwargs):
         output = tmp_path / 'out'
         messages = []
         imagenet_writer.convert(
-            str(raw), str(output), train_shards, validation_shards, progress=messages.append
+            str(raw),
+            str(output),
+            train_shards,
+            validation_shards,
+            progress=messages.append,
+            **kwargs,
         )
         return output, messages
 
@@ -225,16 +232,44 @@ def test_records_do_not_go_among_the_images(tree):
         imagenet_writer.convert(str(raw), str(raw))
 
 
-def test_a_finished_set_is_not_overwritten(tree, convert):
+@pytest.mark.skipif(os.geteuid() == 0, reason='root may read everything')
+def test_folder_that_cannot_be_read(refuses, tree):
     raw = tree()
-    convert(raw)
-    with pytest.raises(OutputError, match=r'dataset\.json says that this set is finished'):
-        convert(raw)
+    (raw / 'train' / 'n01').chmod(0)
+    refuses(raw, DataError, 'n01 cannot be read: Permission denied')
 
 
-def test_shards_of_another_run_are_not_mixed_in(tree, convert):
+def test_class_with_a_name_that_is_no_text(refuses, tree):
     raw = tree()
-    output, _ = convert(raw)
-    (output / 'dataset.json').unlink()
-    with pytest.raises(OutputError, match='another run: train-00000-of-00002, train-00001'):
-        convert(raw, train_shards=3)
+    os.mkdir(os.fsencode(raw / 'train') + b'/\xff')
+    refuses(raw, DataError, 'a name that cannot be used')
+
+
+def test_boxes_from_xml_files(tree, tmp_path, convert, read_back):
+    raw = tree()
+    boxes = tmp_path / 'boxes'
+    for name, xmin in (('n02/n02_train_1.xml', 3), ('val/n01_validation_0.xml', 6)):
+        path = boxes / name
+        path.parent.mkdir(parents=True)
+        path.write_text(
+            '<annotation><size><width>12</width><height>8</height></size><object><bndbox>'
+            f'<xmin>{xmin}</xmin><ymin>2</ymin><xmax>9</xmax><ymax>4</ymax></bndbox></object>'
+            '</annotation>'
+        )
+    output, _ = convert(raw, bounding_box_dir=str(boxes))
+    found = {}
+    for split in ('train', 'validation'):
+        for item in read_back(dataset_factory.get_dataset('imagenet', split, str(output))):
+            if item['bbox'].size:
+                found[item['filename'].decode()] = item['bbox'].tolist()
+    assert found == {
+        'n02_train_1.JPEG': [[[0.25, 0.25, 0.5, 0.75]]],
+        'n01_validation_0.JPEG': [[[0.25, 0.5, 0.5, 0.75]]],
+    }
+
+
+def test_boxes_of_unknown_images(refuses, tree, tmp_path):
+    (tmp_path / 'boxes' / 'n01').mkdir(parents=True)
+    (tmp_path / 'boxes' / 'n01' / 'n01_99.xml').touch()
+    folder = str(tmp_path / 'boxes')
+    refuses(tree(), DataError, r'not there: n01/n01_99\.xml', bounding_box_dir=folder)

@@ -1,15 +1,15 @@
 from __future__ import annotations
 
+import errno
 import io
 import os
 import pathlib
 
 import numpy as np
 import pytest
-import tensorflow as tf
 from PIL import Image
 
-from datasets import record_writer
+from datasets import framing, record_writer
 from datasets.dataset import Dataset
 from datasets.description import Description, Split, read_description
 from datasets.example_format import decode_image, parse_example
@@ -142,14 +142,14 @@ def test_bad_file_is_named_and_nothing_half_written_stays(images, write, damage)
 
 
 def test_interrupt_leaves_no_half_shard(images, write, monkeypatch):
-    make_record = record_writer.make_record
+    encode_record = record_writer.encode_record
 
-    def interrupted(image):
+    def interrupted(image, rgb_only):
         if image.label == 3:
             raise KeyboardInterrupt
-        return make_record(image)
+        return encode_record(image, rgb_only)
 
-    monkeypatch.setattr(record_writer, 'make_record', interrupted)
+    monkeypatch.setattr(record_writer, 'encode_record', interrupted)
     with pytest.raises(KeyboardInterrupt):
         write(images)
     assert os.listdir(pathlib.Path(images[0].path).parents[1] / 'records') == [
@@ -160,25 +160,27 @@ def test_interrupt_leaves_no_half_shard(images, write, monkeypatch):
 def test_a_shard_has_its_name_only_when_it_is_whole(images, write, monkeypatch):
     """What a kill -9 would leave: hidden names alone, which readers do not see."""
     seen = []
-    make_record = record_writer.make_record
+    encode_record = record_writer.encode_record
 
-    def spy(image):
+    def spy(image, rgb_only):
         seen.append(sorted(os.listdir(pathlib.Path(image.path).parents[1] / 'records')))
-        return make_record(image)
+        return encode_record(image, rgb_only)
 
-    monkeypatch.setattr(record_writer, 'make_record', spy)
+    monkeypatch.setattr(record_writer, 'encode_record', spy)
     write(images, num_shards=1)
     assert len(seen) == 7
     for names in seen:
         assert all(name.startswith('.') for name in names)
 
 
-def test_full_disk_is_an_output_error(images, write, monkeypatch):
-    class FullDisk(tf.io.TFRecordWriter):
-        def write(self, record):
-            raise tf.errors.ResourceExhaustedError(None, None, 'No space left on device')
+@pytest.mark.parametrize('step', ['write', 'rename'])
+def test_full_disk_is_an_output_error(images, write, monkeypatch, step):
+    def full(*args):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(tf.io, 'TFRecordWriter', FullDisk)
+    monkeypatch.setattr(
+        *{'write': (framing, 'write_record'), 'rename': (os, 'replace')}[step], full
+    )
     with pytest.raises(OutputError, match=r'train-00000-of-00003 .*No space left'):
         write(images)
     assert os.listdir(pathlib.Path(images[0].path).parents[1] / 'records') == []

@@ -11,13 +11,13 @@ TRAIN, EVALUATE, DEMO = (
     'demo_mobilenetv2.py',
 )
 EXPORT = 'export_inference_graph.py'
-SCRIPTS = [TRAIN, EVALUATE, DEMO, EXPORT, 'preprocess_imagenet.py']
+SCRIPTS = [TRAIN, EVALUATE, DEMO, EXPORT, 'preprocess_imagenet.py', 'verify_dataset.py']
 
 
 @pytest.mark.parametrize('name', SCRIPTS)
 def test_help_needs_no_tensorflow_no_card_and_no_data(script, name, tmp_path):
     (tmp_path / 'poison').mkdir()
-    for package in ('tensorflow', 'tf_slim', 'horovod', 'sklearn', 'PIL', 'numpy'):
+    for package in ('tensorflow', 'tf_slim', 'horovod', 'sklearn', 'PIL', 'numpy', 'google_crc32c'):
         (tmp_path / 'poison' / f'{package}.py').write_text('raise SystemExit("imported")')
     shown = script(name, '--help', environment={'PYTHONPATH': str(tmp_path / 'poison')}.items())
     assert f'flags of {name}' in shown.stdout
