@@ -173,7 +173,7 @@ def _v3_def(blocks, last_width, embedding_width, act):
     """The table around the blocks: stem, last convolution, and the embedding after pooling."""
     pointwise = {'kernel_size': [1, 1], 'stride': 1, 'activation_fn': act}
     return {
-        'defaults': copy.deepcopy(DEFAULTS),
+        'defaults': DEFAULTS,
         'spec': [
             op(slim.conv2d, num_outputs=16, kernel_size=(3, 3), stride=2, activation_fn=act),
             *(mbv3_op(ef, n, k, s, act, se) for k, ef, n, se, act, s in blocks),
@@ -205,7 +205,7 @@ _EDGETPU_BLOCKS = (
     (mbv3_op, 1, {'ef': 8, 'n': 192, 'k': 3}),
 )
 V3_EDGETPU = {
-    'defaults': copy.deepcopy(DEFAULTS),
+    'defaults': DEFAULTS,
     'spec': [
         op(slim.conv2d, num_outputs=32, kernel_size=(3, 3), stride=2),
         *(row(**arguments) for row, repeats, arguments in _EDGETPU_BLOCKS for _ in range(repeats)),

@@ -84,7 +84,6 @@ def test_a_copied_table_may_be_edited():
     assert end_points['layer_2/expansion_output'].shape.as_list() == [2, 16, 16, 32]
     assert not any('gamma' in variable.op.name for variable in tf.global_variables())
     assert mobilenet_v3.V3_SMALL['defaults'][(slim.batch_norm,)]['scale']
-    assert mobilenet_v3.DEFAULTS[(slim.batch_norm,)]['scale']
 
 
 def test_fused_blocks_do_the_work_of_the_depthwise_layer_while_expanding():
