@@ -65,6 +65,7 @@ def evaluate(chosen: options.Evaluation, runtime: startup.Runtime) -> int:
             chosen.input.max_num_batches,
             chosen.run.master,
             runtime.session_config(),
+            dataset,
         )
     evaluator.publish(result, chosen.run.eval_dir)
     if chosen.input.max_num_batches is None:

@@ -79,7 +79,7 @@ def train(chosen: options.Training, runtime: startup.Runtime) -> int:
             update = trainer.Update(optimizer, gradients, update_ops, averages)
             step = trainer.build_step(global_step, total_loss, learning_rate, update, cluster)
         start = checkpoints.start(origin, chosen.tuning)
-        return trainer.run(chosen, length, start, step, cluster, runtime.session_config())
+        return trainer.run(chosen, length, start, step, cluster, runtime.session_config(), dataset)
 
 
 def look_up(chosen: options.Training) -> tuple[Any, Any, Any]:

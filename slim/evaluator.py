@@ -33,8 +33,11 @@ def evaluate(
     max_batches: int | None = None,
     master: str = '',
     session_config: tf.ConfigProto | None = None,
+    records: inputs.RecordSet | None = None,
 ) -> Result:
     """Restores the checkpoint and counts until the records end, or `max_batches` are done.
+
+    `records` are where one that cannot be used is looked for.
 
     Raises:
       DataError: a record that cannot be used, or no record at all.
@@ -54,7 +57,7 @@ def evaluate(
         except tf.errors.OutOfRangeError:
             pass  # The records have ended.
         except (tf.errors.InvalidArgumentError, tf.errors.DataLossError) as error:
-            raise errors.DataError(inputs.readable_error(error)) from error
+            raise errors.DataError(inputs.readable_error(error, records)) from error
     if not images:
         raise errors.DataError('The split holds no records')
     return Result(

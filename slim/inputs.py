@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import sys
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -182,9 +183,45 @@ _AROUND = re.compile(
 )
 
 
-def readable_error(error: Exception) -> str:
-    """What to tell the user about an error that the pipeline raised, in one line."""
+def readable_error(error: Exception, records: RecordSet | None = None) -> str:
+    """What to tell the user about an error that the pipeline raised, in one line.
+
+    With `records` it names file and record, for which they are read once more.
+    """
     text = str(error)
     if text.count(BAD_RECORD) >= 2:
-        return text.split(BAD_RECORD)[1].replace('\\"', '"')
-    return f'A record cannot be used: {" ".join(_AROUND.sub("", text).split())[:300]}'
+        message = text.split(BAD_RECORD)[1].replace('\\"', '"')
+    else:
+        message = f'A record cannot be used: {" ".join(_AROUND.sub("", text).split())[:300]}'
+    if records is None:
+        return message
+    print('looking for the record that cannot be used', file=sys.stderr, flush=True)
+    place = first_bad_record(records)
+    return f'{place}: {message}' if place else message
+
+
+def first_bad_record(records: RecordSet) -> str | None:
+    """`FILE, record NUMBER (counted from 0)` of the first that cannot be read, decoded or used.
+
+    Reads and decodes until there; None if there is none.
+    """
+
+    @_as_written
+    def used(record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        features = records.parse(record)
+        return features['label'], tf.shape(records.decode(features['encoded']))
+
+    for path in records.data_sources:
+        number = 0
+        with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+            examples = tf.data.TFRecordDataset(path).map(used, tf.data.AUTOTUNE)
+            example = tf.compat.v1.data.make_one_shot_iterator(examples).get_next()
+            try:
+                while 0 <= session.run(example)[0] < records.num_classes:
+                    number += 1
+            except tf.errors.OutOfRangeError:
+                continue
+            except (tf.errors.InvalidArgumentError, tf.errors.DataLossError):
+                pass
+        return f'{path}, record {number} (counted from 0)'
+    return None

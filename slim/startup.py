@@ -87,4 +87,4 @@ def import_tensorflow_quietly() -> None:
                     sys.stderr.buffer.write(line)
             sys.stderr.flush()
     tf.logging.set_verbosity(tf.logging.ERROR)
-    warnings.filterwarnings('ignore', message='`layer.apply` is deprecated')
+    warnings.filterwarnings('ignore', message='`(layer.apply|tf.layers)')

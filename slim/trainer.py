@@ -131,11 +131,12 @@ def run(
     step: Step,
     cluster: cluster_lib.Cluster,
     session_config: tf.ConfigProto | None = None,
+    records: inputs.RecordSet | None = None,
 ) -> int:
     """Trains to the last step, saves, and returns the exit code.
 
     The code is 0, or 128 + n where signal n ended the run early: the step in progress is finished
-    and saved first.
+    and saved first. `records` are where one that cannot be used is looked for.
 
     Raises:
       NonFiniteLossError: the loss or a weight is NaN or infinite; nothing is saved after that.
@@ -155,7 +156,7 @@ def run(
                 observers.start(creator.session, creator.first_step)
                 _loop(creator.first_step, length.total_steps, session, step, observers, stop)
         except (tf.errors.InvalidArgumentError, tf.errors.DataLossError) as error:
-            raise errors.DataError(inputs.readable_error(error)) from error
+            raise errors.DataError(inputs.readable_error(error, records)) from error
         except tf.errors.ResourceExhaustedError as error:
             raise errors.DeviceError(
                 'The memory of the device is not enough: lower '

@@ -1,6 +1,7 @@
 """What can be wrong is one line with the value and the way out, and leaves nothing behind."""
 
 import os
+import shutil
 
 import conftest
 import pytest
@@ -103,3 +104,25 @@ def test_a_checkpoint_of_other_classes_lists_variables_and_flag(script, digits, 
         code=1,
     )
     assert 'has label 0, but the classes of this set are 1 to 9' in failed.stderr
+
+
+@pytest.mark.parametrize('name', [TRAIN, EVALUATE])
+def test_a_damaged_record_is_named_with_its_file_and_number(script, digits, tmp_path, name):
+    damaged = tmp_path / 'damaged'
+    shutil.copytree(digits, damaged)
+    run = [f'--train_dir={tmp_path / "run"}', '--train_image_size=32', '--max_number_of_steps=1']
+    if name == EVALUATE:
+        script(TRAIN, f'--dataset_dir={digits}', *conftest.SMALL, *run)
+        run = [
+            f'--checkpoint_path={tmp_path / "run"}',
+            f'--eval_dir={tmp_path / "eval"}',
+            '--eval_image_size=32',
+        ]
+    split = 'train' if name == TRAIN else 'validation'
+    for path in damaged.glob(f'{split}-*'):
+        content = bytearray(path.read_bytes())
+        content[20] ^= 0xFF  # inside the first record
+        path.write_bytes(content)
+    failed = script(name, f'--dataset_dir={damaged}', *conftest.SMALL, *run, code=1)
+    first = min(damaged.glob(f'{split}-*'))
+    assert f'error: {first}, record 0 (counted from 0): ' in failed.stderr

@@ -110,6 +110,8 @@ def test_a_label_outside_the_classes_names_record_label_and_classes(tmp_path, ma
         take(pipeline, 3)
     message = inputs.readable_error(failure.value)
     assert message == 'record "n-7" has label -7, but the classes of this set are 0 to 3'
+    named = inputs.readable_error(failure.value, records)
+    assert named == f'{records.data_sources[0]}, record 3 (counted from 0): {message}'
 
 
 def test_a_truncated_file_is_an_error_and_no_silent_end(records):
@@ -121,3 +123,9 @@ def test_a_truncated_file_is_an_error_and_no_silent_end(records):
     assert message.startswith('A record cannot be used: truncated record')
     assert '\n' not in message
     assert '[[' not in message
+    named = inputs.readable_error(failure.value, records)
+    assert named == f'{records.data_sources[2]}, record 2 (counted from 0): {message}'
+
+
+def test_sound_records_hold_no_bad_one(records):
+    assert inputs.first_bad_record(records) is None
