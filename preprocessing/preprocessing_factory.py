@@ -6,6 +6,7 @@ use_grayscale=..., seed=None)` and its names in the table below.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +19,7 @@ from preprocessing import (
     lenet_preprocessing,
     vgg_preprocessing,
 )
+from preprocessing.image_steps import split_seed
 from slim.errors import unknown_name
 
 PreprocessingFn = Callable[..., tf.Tensor]
@@ -110,3 +112,50 @@ def get_preprocessing(
         )
 
     return preprocessing_fn
+
+
+def get_encoded_preprocessing(
+    name: str,
+    decode: Callable[[tf.Tensor], tf.Tensor],
+    is_training: bool = False,
+    use_grayscale: bool = False,
+    fused: bool = True,
+    augment: Callable[[tf.Tensor, tf.Tensor], tf.Tensor] | None = None,
+) -> PreprocessingFn:
+    """The preprocessing `name` from an image file as fn(encoded, height, width, seed=None).
+
+    For the same seed the same view as `get_preprocessing` has of the decoded image.
+
+    Args:
+      name: a name in the table.
+      decode: string scalar to uint8 [h, w, c].
+      is_training: the training form.
+      use_grayscale: results have one channel.
+      fused: where the module has a `preprocess_encoded`, decode only what is used; for sets whose
+        images have three channels.
+      augment: uint8 [h, w, 3] and a seed to the same, for training: of the resized crop in place of
+        the colour changes in a `preprocess_encoded`, else of the decoded image.
+
+    Raises UsageError for an unknown name.
+    """
+    preprocess_decoded = get_preprocessing(name, is_training, use_grayscale)
+    preprocess_encoded = getattr(preprocessing_fn_map[name], 'preprocess_encoded', None)
+    if fused and preprocess_encoded:
+        return functools.partial(
+            preprocess_encoded,
+            decode=decode,
+            is_training=is_training,
+            use_grayscale=use_grayscale,
+            augment=augment,
+        )
+
+    def decode_and_preprocess(
+        encoded: tf.Tensor, height: int, width: int, seed: tf.Tensor | None = None
+    ) -> tf.Tensor:
+        image = decode(encoded)
+        if augment and is_training:
+            augment_seed, seed = split_seed(seed, 2)
+            image = augment(image, augment_seed)
+        return preprocess_decoded(image, height, width, seed=seed)
+
+    return decode_and_preprocess

@@ -10,9 +10,12 @@ picture; sides that a caller chose are taken as they are.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import tensorflow as tf
 
-from preprocessing.image_steps import split_seed, to_grayscale
+from preprocessing import encoded_images
+from preprocessing.image_steps import flip_left_right, split_seed, to_grayscale
 from slim.errors import UsageError
 
 _MEAN_RGB = (123.68, 116.78, 103.94)  # of ImageNet's training set, 0..255
@@ -22,6 +25,7 @@ _MEAN_GRAY = sum(mean * weight for mean, weight in zip(_MEAN_RGB, _GRAY_WEIGHTS,
 _RESIZE_SIDE_MIN = 256
 _RESIZE_SIDE_MAX = 512
 _PUBLISHED_OUTPUT = 224
+_DRAWS = 4  # for a training image, uniform in 0..1: side, place of the crop (two), flip
 
 
 def preprocess_for_train(
@@ -38,24 +42,34 @@ def preprocess_for_train(
     Returns float32 [output_height, output_width, c]. Both ends of the range count. `seed`: integer
     [2].
     """
-    sides = [
-        _side_for_output(resize_side_min, _RESIZE_SIDE_MIN, output_height, output_width),
-        _side_for_output(resize_side_max, _RESIZE_SIDE_MAX, output_height, output_width),
-    ]
-    if sides[0] > sides[1]:
-        raise UsageError(f'resize_side_min {sides[0]} is above resize_side_max {sides[1]}')
-    side_seed, crop_seed, flip_seed = split_seed(seed, 3)
-    side = tf.random.stateless_uniform(
-        [], side_seed, minval=sides[0], maxval=sides[1] + 1, dtype=tf.int32
-    )
-    image = _resize_smaller_side(image, side)
+    sides = _training_sides(resize_side_min, resize_side_max, output_height, output_width)
+    (draw_seed,) = split_seed(seed, 1)
+    draws = tf.random.stateless_uniform([_DRAWS], draw_seed)
+    image = _resize_smaller_side(image, _drawn_side(sides, draws[0]))
     room = tf.shape(image)[:2] - [output_height, output_width]
-    draw = tf.random.stateless_uniform([2], crop_seed)
-    # Uniform over the room + 1 places; float rounding may reach the place behind the last.
-    offset = tf.minimum(tf.cast(draw * tf.cast(room + 1, tf.float32), tf.int32), room)
-    image = _crop(image, offset, output_height, output_width)
-    image = tf.image.stateless_random_flip_left_right(image, flip_seed)
+    image = _crop(image, _drawn_offset(room, draws[1:3]), output_height, output_width)
+    image = flip_left_right(image, draws[3])
+    image.set_shape([output_height, output_width, image.shape[-1]])
     return _subtract_mean(image, use_grayscale)
+
+
+def _training_sides(side_min: int, side_max: int, height: int, width: int) -> tuple[int, int]:
+    low = _side_for_output(side_min, _RESIZE_SIDE_MIN, height, width)
+    high = _side_for_output(side_max, _RESIZE_SIDE_MAX, height, width)
+    if low > high:
+        raise UsageError(f'resize_side_min {low} is above resize_side_max {high}')
+    return low, high
+
+
+def _drawn_side(sides: tuple[int, int], draw: tf.Tensor) -> tf.Tensor:
+    """int32 scalar, uniform over both ends and what is between; float rounding may reach beyond."""
+    low, high = sides
+    return tf.minimum(low + tf.cast(draw * float(high + 1 - low), tf.int32), high)
+
+
+def _drawn_offset(room: tf.Tensor, draw: tf.Tensor) -> tf.Tensor:
+    """int32 [2], uniform over the room + 1 places; float rounding may reach the place behind."""
+    return tf.minimum(tf.cast(draw * tf.cast(room + 1, tf.float32), tf.int32), room)
 
 
 def preprocess_for_eval(
@@ -120,12 +134,104 @@ def _check_side(side: int, output_height: int, output_width: int) -> None:
 
 def _resize_smaller_side(image: tf.Tensor, side: int | tf.Tensor) -> tf.Tensor:
     """float32 [h, w, c] whose smaller side is `side`, aspect ratio kept."""
-    size = tf.cast(tf.shape(image)[:2], tf.float32)
-    scale = tf.cast(side, tf.float32) / tf.reduce_min(size)
-    new_size = tf.cast(tf.math.rint(size * scale), tf.int32)
+    new_size = _size_for_side(tf.shape(image)[:2], side)
     # TF 1's pixel grid, on which the published weights were trained.
     resized = tf.compat.v1.image.resize_images(image, new_size)
     return tf.cast(resized, tf.float32)
+
+
+def _size_for_side(size: tf.Tensor, side: int | tf.Tensor) -> tf.Tensor:
+    """`size`, int32 [2], in proportion to a smaller side of `side`."""
+    sides = tf.cast(size, tf.float32)
+    scale = tf.cast(side, tf.float32) / tf.reduce_min(sides)
+    return tf.cast(tf.math.rint(sides * scale), tf.int32)
+
+
+def preprocess_encoded(
+    encoded: tf.Tensor,
+    height: int,
+    width: int,
+    decode: Callable[[tf.Tensor], tf.Tensor],
+    is_training: bool = False,
+    use_grayscale: bool = False,
+    augment: Callable[[tf.Tensor, tf.Tensor], tf.Tensor] | None = None,
+    seed: tf.Tensor | None = None,
+) -> tf.Tensor:
+    """`preprocess_image` from an image file: only what the crop needs is decoded and resized.
+
+    For the same seed the same view, apart from the roundings of the JPEG decoder at the edges of
+    the crop, and from large training images, which the decoder shrinks first. Arguments as in
+    `inception_preprocessing.preprocess_encoded`. Returns float32 [height, width, c].
+    """
+    output = tf.constant([height, width])
+    draws = None
+    if is_training:
+        draw_seed, augment_seed = split_seed(seed, 2)
+        draws = tf.random.stateless_uniform([_DRAWS], draw_seed)
+        sides = _training_sides(_RESIZE_SIDE_MIN, _RESIZE_SIDE_MAX, height, width)
+        side: int | tf.Tensor = _drawn_side(sides, draws[0])
+    else:
+        side = _side_for_output(_RESIZE_SIDE_MIN, _RESIZE_SIDE_MIN, height, width)
+
+    def grid(size: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Where the crop's first pixel lies in the image and how far its pixels are apart."""
+        new_size = _size_for_side(size, side)
+        room = new_size - output
+        offset = room // 2 if draws is None else _drawn_offset(room, draws[1:3])
+        step = tf.cast(size, tf.float32) / tf.cast(new_size, tf.float32)
+        return tf.cast(offset, tf.float32) * step, step
+
+    def window(size: tf.Tensor) -> tf.Tensor:
+        first, step = grid(size)
+        last = first + tf.cast(output - 1, tf.float32) * step
+        begin = tf.cast(first, tf.int32)
+        # Between the last pixel and its neighbour is interpolated.
+        end = tf.minimum(tf.cast(last, tf.int32) + 2, size)
+        return tf.concat([begin, end - begin], axis=0)
+
+    region = encoded_images.read_region(
+        encoded, window, decode, (height, width) if is_training else None
+    )
+    first, step = grid(region.image_size)
+    # 1, or less where the decoder has shrunk the region.
+    scale = tf.cast(tf.shape(region.pixels)[:2], tf.float32) / tf.cast(
+        region.window[2:], tf.float32
+    )
+    first = (first - tf.cast(region.window[:2], tf.float32)) * scale
+    flipped = None if draws is None else draws[3] < 0.5
+    image = _sample(region.pixels, first, step * scale, height, width, flipped)
+    if augment and is_training:
+        image = tf.cast(tf.round(image), tf.uint8)
+        image = tf.cast(augment(image, augment_seed), tf.float32)
+        image.set_shape([height, width, 3])
+    return _subtract_mean(image, use_grayscale)
+
+
+def _sample(
+    image: tf.Tensor,
+    first: tf.Tensor,
+    step: tf.Tensor,
+    height: int,
+    width: int,
+    flipped: tf.Tensor | None,
+) -> tf.Tensor:
+    """float32 [height, width, 3]: bilinear samples of `image` at first + i * step, float32 [2]."""
+    last = first + step * tf.constant([height - 1.0, width - 1.0])
+    last_index = tf.cast(tf.shape(image)[:2] - 1, tf.float32)
+    # Samples behind the last row or column are like it; a margin for float rounding.
+    behind = tf.reduce_any(last > last_index - 0.01)
+    inside, short = encoded_images.either(image, behind)
+    padded = tf.pad(short, [[0, 1], [0, 1], [0, 0]], 'SYMMETRIC')
+    image = encoded_images.whichever([inside, padded])
+    # The operation takes the first and the last sample as parts of the image's last index, and the
+    # last column first in order to mirror.
+    last_index = tf.cast(tf.maximum(tf.shape(image)[:2] - 1, 1), tf.float32)
+    top, left = tf.unstack(first / last_index)
+    bottom, right = tf.unstack(last / last_index)
+    if flipped is not None:
+        left, right = tf.where(flipped, right, left), tf.where(flipped, left, right)
+    box = tf.stack([[top, left, bottom, right]])
+    return tf.image.crop_and_resize(image[tf.newaxis], box, [0], [height, width])[0]
 
 
 def _crop(image: tf.Tensor, offset: tf.Tensor, height: int, width: int) -> tf.Tensor:

@@ -8,19 +8,16 @@ have seen.
 from __future__ import annotations
 
 import dataclasses
-import re
-import sys
 from collections.abc import Callable
 from typing import Any, Protocol
 
 import tensorflow as tf
 
-# Enough to mix classes that lie in order, little enough to hold: 2,048 ImageNet images are 230 MB.
-_MIN_SHUFFLE_BUFFER, _SHUFFLE_BATCHES = 2048, 20
+from slim import input_errors, record_order
+from slim.record_order import Reading, Shard, as_written
 
-# The functions given to tf.data hold no Python branches on tensors; converting them, and all that
-# they call, costs seconds at each start.
-_as_written = tf.autograph.experimental.do_not_convert
+_PREFETCHED_BATCHES = 2
+_ALONE, _PLAINLY = Shard(), Reading()
 
 
 class RecordSet(Protocol):
@@ -40,20 +37,13 @@ class RecordSet(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class BatchFormat:
-    """The form of a batch."""
+    """The form of a batch, and how it is made."""
 
     batch_size: int
     image_size: int  # pixels, side
     labels_offset: int = 0
-    parallel_decodes: int = 4
-
-
-@dataclasses.dataclass(frozen=True)
-class Shard:
-    """One worker's part: examples number rank, rank + size, ... of the shuffled epoch."""
-
-    rank: int = 0
-    size: int = 1
+    parallel_decodes: int = 4  # images at a time; 0: tf.data chooses
+    deterministic: bool = True  # images come in the order of their numbers
 
 
 def training_batches(
@@ -63,10 +53,13 @@ def training_batches(
     seed: int,
     first_step: int = 0,
     batches_per_step: int = 1,
-    shard: Shard = Shard(),
-    num_readers: int = 4,
+    shard: Shard = _ALONE,
+    reading: Reading = _PLAINLY,
 ) -> tf.data.Dataset:
-    """Endless batches (images float32 [b, s, s, c], labels int64 [b]) from step `first_step` on.
+    """Endless batches (images float32 [b, s, s, c], labels int64 [b], skipped) from a step on.
+
+    `skipped`, int64 scalar, counts the records that were left out so far; where
+    `reading.skip_damaged` is false it stays 0, and a record that cannot be used is an error.
 
     Args:
       records: the split.
@@ -76,43 +69,76 @@ def training_batches(
       first_step: the step at which the run (re)starts; earlier images are skipped, not decoded.
       batches_per_step: batches that this worker takes per step, its number of clones.
       shard: the part of each epoch that belongs to this worker.
-      num_readers: record files read in parallel.
+      reading: how record files are read.
     """
-    images_per_step = batch.batch_size * batches_per_step * shard.size
-    first_image = first_step * images_per_step
-    first_epoch, offset = divmod(first_image, records.num_samples)
+    numbered = training_records(records, batch, seed, first_step, batches_per_step, shard, reading)
 
-    @_as_written
-    def epoch_records(epoch: tf.Tensor) -> tf.data.Dataset:
-        in_order = _shuffled_records(records, batch.batch_size, seed, epoch, num_readers)
-        first = tf.equal(epoch, first_epoch)  # `==` is identity in a v1 graph.
-        return in_order.skip(tf.where(first, tf.cast(offset, tf.int64), 0))
-
-    @_as_written
-    def example(number: tf.Tensor, record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    @as_written
+    def example(number: tf.Tensor, place: Any, record: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        del place
         image_seed = tf.stack([tf.constant(seed, tf.int32), tf.cast(number, tf.int32)])
-        return _example(records, preprocess, batch, record, seed=image_seed)
+        return *_example(records, preprocess, batch, record, seed=image_seed), number
 
-    serialized = tf.data.Dataset.range(first_epoch, tf.int64.max).flat_map(epoch_records)
-    numbered = serialized.enumerate(start=first_image).shard(shard.size, shard.rank)
-    examples = numbered.map(example, num_parallel_calls=batch.parallel_decodes, deterministic=True)
-    return examples.batch(batch.batch_size, drop_remainder=True).prefetch(2)
+    examples = _map(numbered, example, batch, reading)
+    batches = examples.batch(batch.batch_size, drop_remainder=True)
+    first_image = _first_image(batch, first_step, batches_per_step, shard)
+
+    @as_written
+    def count_skipped(
+        batches_before: tf.Tensor, content: tuple[tf.Tensor, ...]
+    ) -> tuple[tf.Tensor, ...]:
+        images, labels, numbers = content
+        reached = tf.reduce_max(numbers - first_image) // shard.size + 1
+        return images, labels, reached - (batches_before + 1) * batch.batch_size
+
+    if reading.skip_damaged:
+        counted = batches.enumerate().map(count_skipped)
+    else:
+        none = tf.constant(0, tf.int64)
+        counted = batches.map(as_written(lambda images, labels, numbers: (images, labels, none)))
+    return _finish(counted)
+
+
+def training_records(
+    records: RecordSet,
+    batch: BatchFormat,
+    seed: int,
+    first_step: int = 0,
+    batches_per_step: int = 1,
+    shard: Shard = _ALONE,
+    reading: Reading = _PLAINLY,
+) -> tf.data.Dataset:
+    """What `training_batches` is made of: (number, (file, record), serialized), endless."""
+    return record_order.numbered_records(
+        records.data_sources,
+        records.num_samples,
+        batch.batch_size,
+        seed,
+        _first_image(batch, first_step, batches_per_step, shard),
+        shard,
+        reading,
+    )
 
 
 def evaluation_batches(
-    records: RecordSet, preprocess: Callable[..., tf.Tensor], batch: BatchFormat
+    records: RecordSet,
+    preprocess: Callable[..., tf.Tensor],
+    batch: BatchFormat,
+    skip_damaged: bool = False,
 ) -> tf.data.Dataset:
     """Every record exactly once: (images [b, s, s, c], labels int64 [b], real bool [b]).
 
     The last batch is filled up with images for which `real` is false, so that all shapes are
-    static.
+    static. With `skip_damaged` records that cannot be used are left out.
     """
+    reading = Reading(skip_damaged=skip_damaged)
 
-    @_as_written
-    def example(record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    @as_written
+    def example(place: Any, record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        del place
         return _example(records, preprocess, batch, record)
 
-    @_as_written
+    @as_written
     def fill_up(images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         count = tf.shape(labels)[0]
         missing = batch.batch_size - count
@@ -121,29 +147,28 @@ def evaluation_batches(
         labels = tf.ensure_shape(tf.pad(labels, [[0, missing]]), [batch.batch_size])
         return filled, labels, tf.range(batch.batch_size) < count
 
-    serialized = tf.data.TFRecordDataset(list(records.data_sources))
-    examples = serialized.map(
-        example, num_parallel_calls=batch.parallel_decodes, deterministic=True
-    )
-    return examples.batch(batch.batch_size).map(fill_up).prefetch(2)
+    in_order = record_order.all_records(records.data_sources, skip_damaged)
+    examples = _map(in_order, example, batch, reading)
+    return _finish(examples.batch(batch.batch_size).map(fill_up))
 
 
-def _shuffled_records(
-    records: RecordSet, batch_size: int, seed: int, epoch: tf.Tensor, num_readers: int
+def _first_image(batch: BatchFormat, first_step: int, batches_per_step: int, shard: Shard) -> int:
+    return first_step * batch.batch_size * batches_per_step * shard.size
+
+
+def _map(
+    dataset: tf.data.Dataset, function: Any, batch: BatchFormat, reading: Reading
 ) -> tf.data.Dataset:
-    """The serialized records of one epoch, each once, in the order of (seed, epoch)."""
-    file_count = len(records.data_sources)
-    buffer_size = min(records.num_samples, max(_MIN_SHUFFLE_BUFFER, _SHUFFLE_BATCHES * batch_size))
-    epoch_seed = epoch * 1_000_003 + seed
-    files = tf.data.Dataset.from_tensor_slices(list(records.data_sources))
-    files = files.shuffle(file_count, seed=epoch_seed)
-    serialized = files.interleave(
-        tf.data.TFRecordDataset,
-        cycle_length=min(num_readers, file_count),
-        num_parallel_calls=min(num_readers, file_count),
-        deterministic=True,
+    examples = dataset.map(
+        function,
+        num_parallel_calls=batch.parallel_decodes or tf.data.AUTOTUNE,
+        deterministic=batch.deterministic,
     )
-    return serialized.shuffle(max(1, buffer_size), seed=epoch_seed + 1)
+    return examples.ignore_errors() if reading.skip_damaged else examples
+
+
+def _finish(batches: tf.data.Dataset) -> tf.data.Dataset:
+    return batches.prefetch(_PREFETCHED_BATCHES)
 
 
 def _example(
@@ -157,71 +182,13 @@ def _example(
     features = records.parse(record)
     label = features['label'] - batch.labels_offset
     highest = records.num_classes - batch.labels_offset - 1
-    in_range = tf.debugging.Assert(
-        (label >= 0) & (label <= highest),
-        [
-            tf.strings.format(
-                f'{BAD_RECORD}record {{}} has label {{}}, but the classes of this set are '
-                f'{batch.labels_offset} to {records.num_classes - 1}{BAD_RECORD}',
-                (features['filename'], features['label']),
-            )
-        ],
+    # The plain operation: tf.debugging.Assert's condition costs as much as a function call.
+    in_range = tf.raw_ops.Assert(
+        condition=(label >= 0) & (label <= highest),
+        data=[tf.constant(input_errors.BAD_LABEL), features['label'], features['filename']],
     )
     with tf.control_dependencies([in_range]):
         label = tf.identity(label)
     image = records.decode(features['encoded'])
     size = batch.image_size
     return preprocess(image, size, size, **preprocess_arguments), label
-
-
-# Marks the part of a failed assertion's message that is meant for the user.
-BAD_RECORD = '@@'
-# What TensorFlow puts around a message: where the operation was built, and its name.
-_AROUND = re.compile(
-    r"Graph execution error:|Detected at node.*?\nNode: '[^']*'|Original stack trace.*|\[\[.*?\]\]",
-    re.DOTALL,
-)
-
-
-def readable_error(error: Exception, records: RecordSet | None = None) -> str:
-    """What to tell the user about an error that the pipeline raised, in one line.
-
-    With `records` it names file and record, for which they are read once more.
-    """
-    text = str(error)
-    if text.count(BAD_RECORD) >= 2:
-        message = text.split(BAD_RECORD)[1].replace('\\"', '"')
-    else:
-        message = f'A record cannot be used: {" ".join(_AROUND.sub("", text).split())[:300]}'
-    if records is None:
-        return message
-    print('looking for the record that cannot be used', file=sys.stderr, flush=True)
-    place = first_bad_record(records)
-    return f'{place}: {message}' if place else message
-
-
-def first_bad_record(records: RecordSet) -> str | None:
-    """`FILE, record NUMBER (counted from 0)` of the first that cannot be read, decoded or used.
-
-    Reads and decodes until there; None if there is none.
-    """
-
-    @_as_written
-    def used(record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        features = records.parse(record)
-        return features['label'], tf.shape(records.decode(features['encoded']))
-
-    for path in records.data_sources:
-        number = 0
-        with tf.Graph().as_default(), tf.compat.v1.Session() as session:
-            examples = tf.data.TFRecordDataset(path).map(used, tf.data.AUTOTUNE)
-            example = tf.compat.v1.data.make_one_shot_iterator(examples).get_next()
-            try:
-                while 0 <= session.run(example)[0] < records.num_classes:
-                    number += 1
-            except tf.errors.OutOfRangeError:
-                continue
-            except (tf.errors.InvalidArgumentError, tf.errors.DataLossError):
-                pass
-        return f'{path}, record {number} (counted from 0)'
-    return None

@@ -15,6 +15,7 @@ LEARNING_RATE_DECAY_TYPES = ('fixed', 'exponential', 'polynomial', 'cosine', 'st
 OPTIMIZERS = ('adadelta', 'adagrad', 'adam', 'ftrl', 'momentum', 'sgd', 'rmsprop')
 DEVICES = ('auto', 'hpu', 'gpu', 'cpu')
 DTYPES = ('fp32', 'bf16')
+DATA_ERRORS = ('stop', 'skip')
 
 _PARAMETER_SERVERS = (
     'parameter-server training is not supported; use Horovod: '
@@ -116,7 +117,15 @@ class InputOptions:
         None, "name of the preprocessing; default: the network's own"
     )
     use_grayscale: bool = option(False, 'feed one channel instead of three')
-    num_preprocessing_threads: int = option(4, 'images decoded in parallel', at_least=1)
+    num_preprocessing_threads: int = option(
+        4, 'images decoded in parallel; 0 lets tf.data choose', at_least=0
+    )
+    fused_decoding: bool = option(
+        True, 'decode only what the crop needs; off: decode whole images, as the classic suite'
+    )
+    on_data_error: str = option(
+        'stop', 'at a record that cannot be used: stop and name it, or skip it', choices=DATA_ERRORS
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,6 +136,31 @@ class TrainingInputOptions(InputOptions):
         None, "side of the square input in pixels; default: the network's own", at_least=1
     )
     num_readers: int = option(4, 'record files read in parallel', at_least=1)
+    deterministic: bool = option(
+        True, 'images in exactly the same order at every run; off: whichever is decoded first'
+    )
+    cache: bool = option(False, 'keep all records in memory, for small sets')
+
+
+@dataclasses.dataclass(frozen=True)
+class AugmentationOptions:
+    """What today's recipes add to the preprocessing of training images."""
+
+    randaugment_layers: int = option(
+        0,
+        'RandAugment: operations per image, in place of the colour changes; 0 for none',
+        at_least=0,
+    )
+    randaugment_magnitude: float = option(
+        9.0, 'RandAugment: strength of the operations', at_least=0, at_most=10
+    )
+    random_erasing: float = option(
+        0.0, 'share of the images in which a rectangle is erased', at_least=0, at_most=1
+    )
+    mixup_alpha: float = option(0.0, 'mixup: both parameters of its Beta draw; 0: none', at_least=0)
+    cutmix_alpha: float = option(
+        0.0, 'CutMix: both parameters of its Beta draw; 0: none', at_least=0
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -273,6 +307,7 @@ class Training:
 
     dataset: DatasetOptions
     input: TrainingInputOptions
+    augmentation: AugmentationOptions
     network: TrainingNetworkOptions
     schedule: ScheduleOptions
     optimizer: OptimizerOptions

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from slim import inputs
+from slim import input_errors, inputs
 
 FORMAT = inputs.BatchFormat(batch_size=4, image_size=2)
 
@@ -59,7 +59,7 @@ def test_a_resumed_pipeline_goes_on_where_the_first_would_have(records, first_st
 
 
 def test_augmentation_differs_between_epochs_and_images(records):
-    draws = np.concatenate([images[:, 0, 0, 1] for images, _ in take(training(records), 15)])
+    draws = np.concatenate([images[:, 0, 0, 1] for images, *_ in take(training(records), 15)])
     assert len(set(draws.tolist())) == 60
 
 
@@ -77,7 +77,7 @@ def test_shards_are_disjoint_and_complete(records, size):
 
 
 def test_labels_follow_their_images_and_the_offset(records):
-    for images, labels in take(training(records), 5):
+    for images, labels, _ in take(training(records), 5):
         np.testing.assert_array_equal(images[:, 0, 0, 0] % 4, labels)
 
 
@@ -108,9 +108,9 @@ def test_a_label_outside_the_classes_names_record_label_and_classes(tmp_path, ma
     )
     with pytest.raises(tf.errors.InvalidArgumentError) as failure:
         take(pipeline, 3)
-    message = inputs.readable_error(failure.value)
+    message = input_errors.message(failure.value, records)
     assert message == 'record "n-7" has label -7, but the classes of this set are 0 to 3'
-    named = inputs.readable_error(failure.value, records)
+    named = input_errors.explain(failure.value, records)
     assert named == f'{records.data_sources[0]}, record 3 (counted from 0): {message}'
 
 
@@ -119,13 +119,13 @@ def test_a_truncated_file_is_an_error_and_no_silent_end(records):
         file.truncate(47)  # inside the third record's bytes
     with pytest.raises(tf.errors.DataLossError) as failure:
         take(training(records), 15)
-    message = inputs.readable_error(failure.value)
+    message = input_errors.message(failure.value, records)
     assert message.startswith('A record cannot be used: truncated record')
     assert '\n' not in message
     assert '[[' not in message
-    named = inputs.readable_error(failure.value, records)
+    named = input_errors.explain(failure.value, records)
     assert named == f'{records.data_sources[2]}, record 2 (counted from 0): {message}'
 
 
 def test_sound_records_hold_no_bad_one(records):
-    assert inputs.first_bad_record(records) is None
+    assert input_errors.first_bad_record(records) is None

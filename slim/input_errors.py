@@ -1,0 +1,129 @@
+"""Which record of which file a pipeline failed at, in words for the user."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable
+from typing import Protocol
+
+import tensorflow as tf
+
+from slim import record_order
+
+# What begins the message of a label outside the classes; label and name of the record follow.
+BAD_LABEL = '@label'
+_BAD_LABEL = re.compile(re.escape(BAD_LABEL) + r'\]? \[?(-?\d+)\]? \[?(.*?)\]?(?:\n|$|\t|")')
+_BAD = (tf.errors.InvalidArgumentError, tf.errors.DataLossError)
+# What TensorFlow puts around a message: where the operation was built, and its name.
+_AROUND = re.compile(
+    r"Graph execution error:|Detected at node.*?\nNode: '[^']*'|Original stack trace.*|\[\[.*?\]\]",
+    re.DOTALL,
+)
+
+
+class Records(Protocol):
+    """What is looked through."""
+
+    @property
+    def data_sources(self) -> tuple[str, ...]: ...
+    @property
+    def num_classes(self) -> int: ...
+    @property
+    def parse(self) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]: ...
+    @property
+    def decode(self) -> Callable[[tf.Tensor], tf.Tensor]: ...
+
+
+def message(error: Exception, records: Records | None = None) -> str:
+    """What an error of the pipeline says, in one line."""
+    text = str(error)
+    label = _BAD_LABEL.search(text)
+    if label:
+        classes = f'0 to {records.num_classes - 1}' if records else 'others'
+        return (
+            f'record "{label[2]}" has label {label[1]}, but the classes of this set are {classes}'
+        )
+    return f'A record cannot be used: {" ".join(_AROUND.sub("", text).split())[:300]}'
+
+
+def explain(
+    error: Exception,
+    records: Records,
+    next_records: Callable[[], tf.data.Dataset] | None = None,
+) -> str:
+    """`FILE, record NUMBER (counted from 0): message`, for which records are read once more.
+
+    Args:
+      error: what the pipeline raised.
+      records: the split.
+      next_records: makes ((file, record), serialized) of those that the failed batch was to hold;
+        they are looked at first.
+    """
+    print('looking for the record that cannot be used', file=sys.stderr, flush=True)
+    place = None
+    if isinstance(error, tf.errors.DataLossError):
+        place = first_bad_record(records, decode=False)
+    else:
+        place = next_records and _first_bad_of(records, next_records)
+        place = place or first_bad_record(records)
+    return f'{place}: {message(error, records)}' if place else message(error, records)
+
+
+def first_bad_record(records: Records, decode: bool = True) -> str | None:
+    """`FILE, record NUMBER (counted from 0)` of the first that cannot be read, decoded or used.
+
+    Reads, and unless that is left out decodes, until there; None if there is none.
+    """
+    label_of = _label_of_decoded(records) if decode else lambda record: tf.constant(0)
+    for path in records.data_sources:
+        number = 0
+        with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+            labels = tf.data.TFRecordDataset(path).map(label_of, tf.data.AUTOTUNE)
+            label = tf.compat.v1.data.make_one_shot_iterator(labels).get_next()
+            try:
+                while 0 <= session.run(label) < records.num_classes:
+                    number += 1
+            except tf.errors.OutOfRangeError:
+                continue
+            except _BAD:
+                pass
+        return _named(path, number)
+    return None
+
+
+def _first_bad_of(records: Records, make_dataset: Callable[[], tf.data.Dataset]) -> str | None:
+    """The same among the ((file, record), serialized) of a dataset."""
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        iterator = tf.compat.v1.data.make_initializable_iterator(make_dataset())
+        session.run(iterator.initializer)
+        placed = iterator.get_next()
+        record = tf.compat.v1.placeholder(tf.string, [])
+        label = _label_of_decoded(records)(record)
+        while True:
+            try:
+                (file, number), serialized = session.run(placed)
+            except (tf.errors.OutOfRangeError, *_BAD):
+                return None
+            try:
+                if 0 <= session.run(label, {record: serialized}) < records.num_classes:
+                    continue
+            except _BAD:
+                pass
+            return _named(records.data_sources[file], number)
+
+
+def _label_of_decoded(records: Records) -> Callable[[tf.Tensor], tf.Tensor]:
+    """The label of a record, once its image is decoded."""
+
+    @record_order.as_written
+    def label(record: tf.Tensor) -> tf.Tensor:
+        features = records.parse(record)
+        with tf.control_dependencies([records.decode(features['encoded'])]):
+            return tf.identity(features['label'])
+
+    return label
+
+
+def _named(path: str, number: int) -> str:
+    return f'{path}, record {number} (counted from 0)'
