@@ -33,19 +33,30 @@ def train(chosen: options.Training, runtime: startup.Runtime) -> int:
     import tensorflow.compat.v1 as tf
 
     from deployment import model_deploy
-    from slim import checkpoints, classification, optimizers, randomness, schedules, trainer
+    from slim import (
+        agreement,
+        checkpoints,
+        classification,
+        cross_replica,
+        optimizers,
+        randomness,
+        schedules,
+        trainer,
+    )
 
     # Everything that can be wrong is looked up before anything is built or written.
     dataset, network_fn, preprocess = look_up(chosen)
     cluster = runtime.cluster
+    agreement.check_flags(cluster, chosen, dataset.num_samples)
     length = trainer.run_length(chosen, dataset.num_samples, cluster.size)
-    schedule = schedules.schedule(chosen.schedule, length)
-    origin = checkpoints.origin(chosen.run.train_dir, chosen.tuning.checkpoint_path)
+    schedule = schedules.schedule(chosen.schedule, length, cluster.size)
+    origin = agreement.origin(cluster, chosen.run.train_dir, chosen.tuning.checkpoint_path)
     if origin.step >= length.total_steps:
-        print(f'{origin.resume_from} is at step {origin.step}: raise --max_number_of_steps')
+        if cluster.rank == 0:
+            print(f'{origin.resume_from} is at step {origin.step}: raise --max_number_of_steps')
         return 0
     image_size = chosen.input.train_image_size or network_fn.default_image_size
-    trainer.announce(chosen, runtime, length)
+    trainer.announce(chosen, runtime, length, schedule)
 
     with tf.Graph().as_default():
         tf.set_random_seed(chosen.run.seed)
@@ -64,6 +75,8 @@ def train(chosen: options.Training, runtime: startup.Runtime) -> int:
         )
         losses = tf.losses.get_losses()
         randomness.make_draws_follow_step(losses, global_step, chosen.run.seed + cluster.rank)
+        if chosen.workers.cross_replica_batch_norm:
+            cross_replica.share_batch_moments(losses, cluster)
         update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS, clones[0].scope)
         averages = checkpoints.moving_averages(chosen.averages.moving_average_decay)
         with tf.device(deployment.optimizer_device()):
@@ -78,7 +91,7 @@ def train(chosen: options.Training, runtime: startup.Runtime) -> int:
             )
             update = trainer.Update(optimizer, gradients, update_ops, averages)
             step = trainer.build_step(global_step, total_loss, learning_rate, update, cluster)
-        start = checkpoints.start(origin, chosen.tuning)
+        start = agreement.start(cluster, origin, chosen.tuning)
         return trainer.run(chosen, length, start, step, cluster, runtime.session_config(), dataset)
 
 

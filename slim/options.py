@@ -15,6 +15,8 @@ LEARNING_RATE_DECAY_TYPES = ('fixed', 'exponential', 'polynomial', 'cosine', 'st
 OPTIMIZERS = ('adadelta', 'adagrad', 'adam', 'ftrl', 'momentum', 'sgd', 'rmsprop')
 DEVICES = ('auto', 'hpu', 'gpu', 'cpu')
 DTYPES = ('fp32', 'bf16')
+GRADIENT_COMPRESSIONS = ('none', 'fp16')
+LR_SCALINGS = ('linear', 'sqrt', 'none')
 
 _PARAMETER_SERVERS = (
     'parameter-server training is not supported; use Horovod: '
@@ -61,12 +63,42 @@ class DeviceOptions:
 
 
 @dataclasses.dataclass(frozen=True)
-class ClusterOptions:
-    """Many workers."""
+class WorkerOptions:
+    """Many workers, in training and evaluation alike."""
 
     use_horovod: bool = option(False, 'data parallelism with Horovod; start with mpirun')
     num_workers: int = option(
         1, 'number of workers; must be the real one (mpirun -np) where it is given', at_least=1
+    )
+    worker_timeout_secs: int = option(
+        600,
+        'seconds without a step after which a worker counts as hung and the whole run ends; more '
+        'than the first step takes',
+        at_least=2,
+    )
+    gradient_compression: str = option(
+        'none', 'how gradients travel between workers', choices=GRADIENT_COMPRESSIONS
+    )
+    fusion_threshold_mb: int | None = option(
+        None, 'gradients are sent in bundles of this size; default: that of Horovod', at_least=0
+    )
+    fusion_cycle_ms: float | None = option(
+        None, 'time in which a bundle is collected; default: that of Horovod', above=0
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class ClusterOptions(WorkerOptions):
+    """Many workers in training."""
+
+    check_workers_every_n_steps: int = option(
+        1000,
+        'steps between two comparisons of all variables of all workers; they are also compared '
+        'before the first step and at each save',
+        at_least=1,
+    )
+    cross_replica_batch_norm: bool = option(
+        False, 'batch norm uses the moments of the batches of all workers'
     )
     master: str = option('', 'TensorFlow session target; empty computes in this process')
     task: int = option(0, 'index of this replica', refused=_PARAMETER_SERVERS)
@@ -179,6 +211,11 @@ class ScheduleOptions:
     )
     num_epochs_per_decay: float = option(
         2.5, 'epochs between exponential decays; length of the polynomial decay', above=0
+    )
+    lr_scaling: str = option(
+        'linear',
+        'the rate is multiplied by the number of workers, by its square root, or not',
+        choices=LR_SCALINGS,
     )
     end_learning_rate: float = option(
         0.0001, 'rate at the end of polynomial and cosine decay', at_least=0
@@ -293,6 +330,7 @@ class Evaluation:
     network: NetworkOptions
     averages: AverageOptions
     run: EvaluationRunOptions
+    workers: WorkerOptions
     device: DeviceOptions
 
 
