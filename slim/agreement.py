@@ -141,7 +141,7 @@ class Variables:
             name = next((name for name, a, b in pairs if a != b), 'The number of variables')
             raise errors.WorkerError(
                 f'{name} differs between {_worker(self._cluster, 0)} and '
-                f'{_worker(self._cluster, rank)} {moment}; nothing was saved since'
+                f'{_worker(self._cluster, rank)} {moment}'
             )
 
 

@@ -24,6 +24,7 @@ class Cluster(Protocol):
     """What the trainer asks of its workers.
 
     Everything but the attributes is collective: all workers call or run it, in the same order.
+    Where another worker ends meanwhile, running it fails; see `lost_worker`.
     """
 
     rank: int
@@ -93,12 +94,14 @@ class Horovod:
         # TensorFlow takes the number of its threads from the first session of a process, this one.
         config = tf.ConfigProto(device_count={'GPU': 0}, intra_op_parallelism_threads=self.threads)
         with tf.Graph().as_default(), tf.device('/device:CPU:0'), tf.Session(config=config) as run:
-            sizes, joined = run.run(
-                [
-                    self._hvd.allgather(tensor, name=f'gather_{part}_{self._gathered}')
-                    for part, tensor in (('size', tf.constant([data.size])), ('data', data))
-                ]
-            )
+            operations = [
+                self._hvd.allgather(tf.constant(array), name=f'gather_{part}_{self._gathered}')
+                for part, array in (('size', [data.size]), ('data', data))
+            ]
+            try:
+                sizes, joined = run.run(operations)
+            except tf.errors.OpError as error:
+                raise lost_worker(error, self) or error from error
         parts = np.split(joined, np.cumsum(sizes)[:-1])
         return [json.loads(part.tobytes()) for part in parts]
 
@@ -160,10 +163,9 @@ def start(chosen: options.WorkerOptions) -> Cluster:
             'work and write the same folder: give --use_horovod'
         )
     if not chosen.use_horovod:
-        if chosen.num_workers != 1:
-            raise errors.UsageError(f'--num_workers={chosen.num_workers} goes with --use_horovod')
-        return SingleProcess()
-    cluster = _start_horovod(chosen)
+        cluster: Cluster = SingleProcess()
+    else:
+        cluster = _start_horovod(chosen)
     if chosen.num_workers not in (1, cluster.size):
         raise errors.UsageError(
             f'--num_workers={chosen.num_workers}, but {cluster.size} worker(s) run; start with '

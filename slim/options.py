@@ -111,6 +111,37 @@ class ClusterOptions(WorkerOptions):
 
 
 @dataclasses.dataclass(frozen=True)
+class LaunchOptions:
+    """How the launcher starts many workers."""
+
+    hosts: str | None = option(
+        None,
+        'hosts of the workers, HOST:WORKERS,...; default: $MULTI_HLS_IPS, or else this host',
+    )
+    map_by: str | None = option(
+        None,
+        'how workers get cores of their own; default: $MPI_MAP_BY, or else socket',
+        choices=('socket', 'slot', 'none'),
+    )
+    ssh_port: int | None = option(None, 'port of the SSH servers of --hosts', at_least=1)
+    network_interface: str | None = option(
+        None, 'interface or network (CIDR) between the hosts; default: $MPI_TCP_INCLUDE'
+    )
+    hccl_ifname: str | None = option(None, "beginning of the name of HCCL's network interface")
+    visible_modules: str | None = option(None, 'Gaudi cards to use, such as 4,5,6,7')
+    mpi_log_dir: str | None = option(None, 'folder where mpirun puts the output of each worker')
+    stop_grace_secs: int = option(
+        30,
+        'seconds that workers have to save after a signal, or after one of them died',
+        at_least=1,
+    )
+    max_restarts: int = option(
+        0, 'how often training that failed goes on from its last checkpoint', at_least=0
+    )
+    dry_run: bool = option(False, 'print the commands and run nothing')
+
+
+@dataclasses.dataclass(frozen=True)
 class CloneOptions:
     """Replicas of the network inside one process."""
 

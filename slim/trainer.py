@@ -13,7 +13,17 @@ from typing import Any
 
 import tensorflow.compat.v1 as tf
 
-from slim import agreement, checkpoints, errors, inputs, monitor, options, schedules, startup
+from slim import (
+    agreement,
+    checkpoints,
+    errors,
+    inputs,
+    monitor,
+    options,
+    schedules,
+    startup,
+    watchdog,
+)
 from slim import cluster as cluster_lib
 
 _AFTER_NAN = (
@@ -182,11 +192,12 @@ def run(
     if cluster.rank == 0:
         checkpoints.make_folder(chosen.run.train_dir, 'train_dir')
         observers = _Observers(chosen.run, length, start.saver)
-    with _graceful_stop() as stop, contextlib.closing(observers):
+    watching = watchdog.watching(cluster, chosen.workers.worker_timeout_secs)
+    with _graceful_stop() as stop, contextlib.closing(observers), watching as guard:
         try:
             with tf.train.MonitoredSession(creator) as session:
                 observers.start(creator.first_step)
-                loop = _Loop(chosen, length.total_steps, step, variables, observers, stop)
+                loop = _Loop(chosen, length.total_steps, step, variables, observers, stop, guard)
                 loop.run(session, creator.session, creator.first_step)
         except tf.errors.OpError as error:
             mended = _expected(error, chosen, cluster, records)
@@ -226,10 +237,11 @@ class _Loop:
         variables: agreement.Variables,
         observers: _Observers | _NoObservers,
         stop: _Stop,
+        guard: watchdog.Guard,
     ) -> None:
         self._total_steps, self._step, self._variables = total_steps, step, variables
         self._check_every = chosen.workers.check_workers_every_n_steps
-        self._observers, self._stop = observers, stop
+        self._observers, self._stop, self._guard = observers, stop, guard
 
     def run(self, session: tf.train.MonitoredSession, raw: tf.Session, reached: int) -> None:
         """Steps in `session`, whose hooks count them; saves and compares in the one below it."""
@@ -243,6 +255,7 @@ class _Loop:
                 },
             )
             reached = int(values['step'])
+            self._guard.beat(reached)
             if values['failed']:
                 raise errors.NonFiniteLossError(
                     f'The loss is {values["loss"]} at step {reached} with learning rate '
