@@ -4,6 +4,7 @@
   python3 demo_mobilenetv2.py --dataset_dir=/data/imagenet --max_number_of_steps=100000
   python3 demo_mobilenetv2.py --dataset_dir=/data/imagenet --dtype=bf16
   python3 demo_mobilenetv2.py --computation_type=validation --train_dir=/tmp/run ...
+  python3 demo_mobilenetv2.py --use_horovod --num_workers=8 --dataset_dir=/data/imagenet
 
 With --dataset_dir it trains with the published hyper-parameters, without it with a recipe for small
 pictures. Every flag of train_image_classifier.py and eval_image_classifier.py may be given and
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import shlex
 import tempfile
 import time
 from typing import Any
@@ -69,6 +71,7 @@ class Launch:
 
 
 flags.define(Launch)
+flags.define(options.LaunchOptions)
 flags.define(options.Training)
 flags.define(options.Evaluation)
 
@@ -76,9 +79,17 @@ flags.define(options.Evaluation)
 def main() -> int:
     """Runs the scripts one after the other; returns the first exit code that is not 0."""
     parts = _COMPUTATIONS[flags.read(Launch).computation_type]
-    for command in commands(flags.given(), parts):
-        print(f'running {" ".join(command[1:])}', flush=True)
-        code = launcher.run(command)
+    launch, workers = flags.read(options.LaunchOptions), flags.read(options.WorkerOptions)
+    for part, command in zip(parts, commands(flags.given(), parts), strict=True):
+        if workers.use_horovod:
+            device = flags.read(options.DeviceOptions).device
+            command = launcher.for_workers(command, workers.num_workers, device, launch)
+        if launch.dry_run:
+            print(shlex.join(command))
+            continue
+        print(f'running {shlex.join(command[1:])}', flush=True)
+        restarts = launch.max_restarts if part == 'train' else 0
+        code = launcher.run(command, restarts, launcher.mpi_environment(launch))
         if code:
             return code
     return 0
@@ -99,10 +110,12 @@ def commands(given: dict[str, Any], parts: tuple[str, ...]) -> list[list[str]]:
             '--dataset_split_name with --computation_type=all would train and evaluate on the same '
             'images; give --computation_type=train or validation'
         )
-    if given.get('num_workers', 1) > 1 or given.get('use_horovod'):
+    if given.get('use_horovod') and 'num_workers' not in given:
+        raise errors.UsageError('--use_horovod: say how many workers to start with --num_workers=N')
+    if given.get('num_workers', 1) > 1 and not given.get('use_horovod'):
         raise errors.UsageError(
-            '--use_horovod and --num_workers: start many workers with mpirun -np N python3 '
-            'train_image_classifier.py --use_horovod, then this with --computation_type=validation'
+            f'--num_workers={given["num_workers"]} goes with --use_horovod, which starts them with '
+            'mpirun'
         )
     values = {**_recipe(given), **given}
     train_dir = values.get('train_dir') or absl_flags.FLAGS['train_dir'].default

@@ -33,19 +33,30 @@ def train(chosen: options.Training, runtime: startup.Runtime) -> int:
     import tensorflow.compat.v1 as tf
 
     from deployment import model_deploy
-    from slim import checkpoints, classification, optimizers, randomness, schedules, trainer
+    from slim import (
+        agreement,
+        checkpoints,
+        classification,
+        cross_replica,
+        optimizers,
+        randomness,
+        schedules,
+        trainer,
+    )
 
     # Everything that can be wrong is looked up before anything is built or written.
     dataset, network_fn, preprocess = look_up(chosen)
     cluster = runtime.cluster
+    agreement.check_flags(cluster, chosen, dataset.num_samples)
     length = trainer.run_length(chosen, dataset.num_samples, cluster.size)
-    schedule = schedules.schedule(chosen.schedule, length)
-    origin = checkpoints.origin(chosen.run.train_dir, chosen.tuning.checkpoint_path)
+    schedule = schedules.schedule(chosen.schedule, length, cluster.size)
+    origin = agreement.origin(cluster, chosen.run.train_dir, chosen.tuning.checkpoint_path)
     if origin.step >= length.total_steps:
-        print(f'{origin.resume_from} is at step {origin.step}: raise --max_number_of_steps')
+        if cluster.rank == 0:
+            print(f'{origin.resume_from} is at step {origin.step}: raise --max_number_of_steps')
         return 0
     image_size = chosen.input.train_image_size or network_fn.default_image_size
-    trainer.announce(chosen, runtime, length)
+    trainer.announce(chosen, runtime, length, schedule)
 
     with tf.Graph().as_default():
         tf.set_random_seed(chosen.run.seed)
@@ -55,15 +66,17 @@ def train(chosen: options.Training, runtime: startup.Runtime) -> int:
         with tf.device(deployment.variables_device()):
             global_step = tf.train.create_global_step()
         with tf.device(deployment.inputs_device()):
-            next_batch = batches(chosen, dataset, preprocess, image_size, cluster, origin.step)
+            feed = make_feed(chosen, dataset, preprocess, image_size, cluster, origin.step)
         num_classes = dataset.num_classes - chosen.dataset.labels_offset
         clones = model_deploy.create_clones(
             deployment,
             classification.training_clone,
-            [next_batch, network_fn, num_classes, chosen.network.label_smoothing],
+            [feed.next_batch, network_fn, num_classes, chosen.network.label_smoothing],
         )
         losses = tf.losses.get_losses()
         randomness.make_draws_follow_step(losses, global_step, chosen.run.seed + cluster.rank)
+        if chosen.workers.cross_replica_batch_norm:
+            cross_replica.share_batch_moments(losses, cluster)
         update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS, clones[0].scope)
         averages = checkpoints.moving_averages(chosen.averages.moving_average_decay)
         with tf.device(deployment.optimizer_device()):
@@ -77,16 +90,19 @@ def train(chosen: options.Training, runtime: startup.Runtime) -> int:
                 ),
             )
             update = trainer.Update(optimizer, gradients, update_ops, averages)
-            step = trainer.build_step(global_step, total_loss, learning_rate, update, cluster)
-        start = checkpoints.start(origin, chosen.tuning)
-        return trainer.run(chosen, length, start, step, cluster, runtime.session_config(), dataset)
+            step = trainer.build_step(
+                global_step, total_loss, learning_rate, update, cluster, feed.tensors()
+            )
+        start = agreement.start(cluster, origin, chosen.tuning)
+        session_config = runtime.session_config()
+        return trainer.run(chosen, length, start, step, cluster, session_config, feed.explain)
 
 
 def look_up(chosen: options.Training) -> tuple[Any, Any, Any]:
     """The split, the network and the preprocessing that the flags name."""
-    from datasets import dataset_factory
+    from datasets import dataset_factory, example_format
     from nets import nets_factory
-    from preprocessing import preprocessing_factory
+    from preprocessing import augmentation, preprocessing_factory
 
     dataset = dataset_factory.get_dataset(
         chosen.dataset.dataset_name, chosen.dataset.dataset_split_name, chosen.dataset.dataset_dir
@@ -98,15 +114,24 @@ def look_up(chosen: options.Training) -> tuple[Any, Any, Any]:
         is_training=True,
         batch_norm_decay=chosen.network.batch_norm_decay,
     )
-    preprocess = preprocessing_factory.get_preprocessing(
+    preprocess = preprocessing_factory.get_encoded_preprocessing(
         chosen.input.preprocessing_name or chosen.network.model_name,
+        dataset.decode,
         is_training=True,
         use_grayscale=chosen.input.use_grayscale,
+        fused=chosen.input.fused_decoding and dataset.decode is example_format.decode_image,
+        augment=augmentation.rand_augment(
+            chosen.augmentation.randaugment_layers, chosen.augmentation.randaugment_magnitude
+        ),
     )
-    return dataset, network_fn, preprocess
+    return (
+        dataset,
+        network_fn,
+        augmentation.with_erasing(preprocess, chosen.augmentation.random_erasing),
+    )
 
 
-def batches(
+def make_feed(
     chosen: options.Training,
     dataset: Any,
     preprocess: Any,
@@ -114,12 +139,10 @@ def batches(
     cluster: Any,
     first_step: int,
 ) -> Any:
-    """A function that gives the tensors of the next batch."""
-    import tensorflow.compat.v1 as tf
+    """The training input of this worker."""
+    from slim import feed, inputs, mixing
 
-    from slim import inputs
-
-    pipeline = inputs.training_batches(
+    return feed.Feed(
         dataset,
         preprocess,
         inputs.BatchFormat(
@@ -127,16 +150,23 @@ def batches(
             image_size,
             chosen.dataset.labels_offset,
             chosen.input.num_preprocessing_threads,
+            chosen.input.deterministic,
         ),
-        seed=chosen.run.seed,
-        first_step=first_step,
-        batches_per_step=chosen.clones.num_clones,
-        shard=inputs.Shard(cluster.rank, cluster.size),
-        num_readers=chosen.input.num_readers,
+        inputs.TrainingOrder(
+            chosen.run.seed,
+            first_step,
+            chosen.clones.num_clones,
+            inputs.Shard(cluster.rank, cluster.size),
+            inputs.Reading(
+                chosen.input.num_readers,
+                chosen.input.cache,
+                skip_damaged=chosen.input.on_data_error == 'skip',
+            ),
+        ),
+        mixing.mixer(
+            chosen.augmentation, dataset.num_classes - chosen.dataset.labels_offset, chosen.run.seed
+        ),
     )
-    iterator = tf.data.make_initializable_iterator(pipeline)
-    tf.add_to_collection(tf.GraphKeys.TABLE_INITIALIZERS, iterator.initializer)
-    return iterator.get_next
 
 
 if __name__ == '__main__':

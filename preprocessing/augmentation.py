@@ -7,6 +7,7 @@ Cubuk et al., "RandAugment: Practical automated data augmentation with a reduced
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import tensorflow as tf
 
@@ -20,11 +21,16 @@ _FILL = 128.0  # what shows behind the image where it was moved
 _LUMINANCE = (0.2989, 0.5870, 0.1140)
 
 
-def rand_augment(layers: int, magnitude: float) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
+def rand_augment(
+    layers: int, magnitude: float
+) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor] | None:
     """f(image uint8 [h, w, 3], seed integer [2]) that applies `layers` operations drawn at random.
 
     `magnitude`, 0..10, is the strength of all of them; the sign of those that have one is drawn.
+    None for no layers.
     """
+    if not layers:
+        return None
 
     def augment(image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         floats = tf.cast(image, tf.float32)
@@ -48,6 +54,20 @@ def rand_augment(layers: int, magnitude: float) -> Callable[[tf.Tensor, tf.Tenso
         return tf.cast(floats, tf.uint8)
 
     return augment
+
+
+def with_erasing(
+    preprocess: Callable[..., tf.Tensor], probability: float
+) -> Callable[..., tf.Tensor]:
+    """A preprocessing with `random_erasing` behind it; the same one for a probability of 0."""
+    if not probability:
+        return preprocess
+
+    def preprocess_and_erase(*arguments: Any, seed: tf.Tensor, **named: Any) -> tf.Tensor:
+        erase_seed, seed = split_seed(seed, 2)
+        return random_erasing(preprocess(*arguments, seed=seed, **named), probability, erase_seed)
+
+    return preprocess_and_erase
 
 
 def random_erasing(image: tf.Tensor, probability: float, seed: tf.Tensor) -> tf.Tensor:

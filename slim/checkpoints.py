@@ -14,7 +14,7 @@ from slim import errors, options
 
 CHECKPOINT_NAME = 'model.ckpt'
 _KEPT_CHECKPOINTS = 5
-_AVERAGE_SUFFIX = '/ExponentialMovingAverage'
+AVERAGE_SUFFIX = '/ExponentialMovingAverage'
 _LISTED_VARIABLES = 5
 
 
@@ -152,7 +152,7 @@ class Origin:
 class Start:
     """How the variables of a run get their first values."""
 
-    saver: tf.train.Saver  # of the whole run
+    saver: tf.train.Saver | None  # of the whole run; None on a worker that saves nothing
     resume_from: str | None = None
     resume_saver: tf.train.Saver | None = None
     warm_start_from: str | None = None
@@ -286,7 +286,7 @@ def _average_of(variable: tf.Variable) -> tf.Variable:
     with tf.device(variable.device):
         return tf.Variable(
             variable.initial_value,
-            name=variable.op.name + _AVERAGE_SUFFIX,
+            name=variable.op.name + AVERAGE_SUFFIX,
             dtype=variable.dtype.base_dtype,
             trainable=False,
             collections=[tf.GraphKeys.GLOBAL_VARIABLES],
@@ -300,12 +300,12 @@ def averaged_names(prefix: str, variables: Sequence[tf.Variable]) -> dict[str, t
       CheckpointError: the checkpoint has no averages.
     """
     held = shapes(prefix)
-    if not any(name.endswith(_AVERAGE_SUFFIX) for name in held):
+    if not any(name.endswith(AVERAGE_SUFFIX) for name in held):
         raise errors.CheckpointError(
             f'Checkpoint {prefix} has no moving averages; evaluate its weights with '
             '--moving_average_decay=0'
         )
-    return {variable.op.name + _AVERAGE_SUFFIX: variable for variable in variables}
+    return {variable.op.name + AVERAGE_SUFFIX: variable for variable in variables}
 
 
 def check_writable(path: str, flag: str) -> None:

@@ -21,7 +21,8 @@ def training_clone(
     """One clone: takes a batch, builds the network and adds its losses to tf.GraphKeys.LOSSES.
 
     Args:
-      next_batch: gives (images float32 [b, s, s, c], labels int64 [b]).
+      next_batch: gives (images float32 [b, s, s, c], labels int64 [b], or float32 [b, num_classes]:
+        the shares of the classes in each image).
       network_fn: images to (logits [b, num_classes], end points).
       num_classes: number of logits.
       label_smoothing: share of the label spread evenly over all classes.
@@ -30,7 +31,7 @@ def training_clone(
       the end points.
     """
     images, labels = next_batch()
-    one_hot = tf.one_hot(labels, num_classes)
+    one_hot = labels if labels.dtype.is_floating else tf.one_hot(labels, num_classes)
     logits, end_points = network_fn(images)
     heads: list[tuple[Any, float, str | None]] = [(logits, 1.0, None)]
     if 'AuxLogits' in end_points:

@@ -35,6 +35,10 @@ class DeviceError(SuiteError, RuntimeError):
     """A device that was asked for and is not there."""
 
 
+class WorkerError(SuiteError, RuntimeError):
+    """A worker that ended, hangs, or does not do the same as the others."""
+
+
 class OutputError(SuiteError, OSError):
     """A folder or file that cannot be written."""
 

@@ -46,77 +46,77 @@ class BatchFormat:
     deterministic: bool = True  # images come in the order of their numbers
 
 
+@dataclasses.dataclass(frozen=True)
+class TrainingOrder:
+    """Which images one worker trains on, in which order."""
+
+    seed: int  # of order and augmentation
+    first_step: int = 0  # at which the run (re)starts; earlier images are left out, not decoded
+    batches_per_step: int = 1  # that this worker takes, its number of clones
+    shard: Shard = _ALONE  # the part of each epoch that belongs to this worker
+    reading: Reading = _PLAINLY
+
+    def first_image(self, batch_size: int) -> int:
+        """Number of the image at which the run (re)starts."""
+        return self.first_step * batch_size * self.batches_per_step * self.shard.size
+
+
 def training_batches(
     records: RecordSet,
     preprocess: Callable[..., tf.Tensor],
     batch: BatchFormat,
-    seed: int,
-    first_step: int = 0,
-    batches_per_step: int = 1,
-    shard: Shard = _ALONE,
-    reading: Reading = _PLAINLY,
+    order: TrainingOrder,
+    mix: Callable[..., tuple[tf.Tensor, tf.Tensor]] | None = None,
 ) -> tf.data.Dataset:
-    """Endless batches (images float32 [b, s, s, c], labels int64 [b], skipped) from a step on.
+    """Endless batches (images float32 [b, s, s, c], labels, skipped).
 
-    `skipped`, int64 scalar, counts the records that were left out so far; where
-    `reading.skip_damaged` is false it stays 0, and a record that cannot be used is an error.
+    `labels`: int64 [b], or what `mix` makes of them. `skipped`, int64 scalar: the records left out
+    so far; where `reading.skip_damaged` is false it stays 0, and a record that cannot be used is an
+    error.
 
     Args:
       records: the split.
-      preprocess: `f(image, height, width, seed=int32 [2])`, uint8 [h, w, c] to float32 [s, s, c].
+      preprocess: `f(encoded, height, width, seed=int32 [2])`, string to float32 [s, s, c].
       batch: the form of a batch.
-      seed: seed of order and augmentation.
-      first_step: the step at which the run (re)starts; earlier images are skipped, not decoded.
-      batches_per_step: batches that this worker takes per step, its number of clones.
-      shard: the part of each epoch that belongs to this worker.
-      reading: how record files are read.
+      order: the images.
+      mix: `f(number, images, labels)`, changes a batch; `number` differs for every batch.
     """
-    numbered = training_records(records, batch, seed, first_step, batches_per_step, shard, reading)
+    first_image = order.first_image(batch.batch_size)
 
     @as_written
     def example(number: tf.Tensor, place: Any, record: tf.Tensor) -> tuple[tf.Tensor, ...]:
         del place
-        image_seed = tf.stack([tf.constant(seed, tf.int32), tf.cast(number, tf.int32)])
+        image_seed = tf.stack([tf.constant(order.seed, tf.int32), tf.cast(number, tf.int32)])
         return *_example(records, preprocess, batch, record, seed=image_seed), number
 
-    examples = _map(numbered, example, batch, reading)
-    batches = examples.batch(batch.batch_size, drop_remainder=True)
-    first_image = _first_image(batch, first_step, batches_per_step, shard)
-
     @as_written
-    def count_skipped(
-        batches_before: tf.Tensor, content: tuple[tf.Tensor, ...]
-    ) -> tuple[tf.Tensor, ...]:
+    def finish(batches_before: tf.Tensor, content: tuple[tf.Tensor, ...]) -> tuple[tf.Tensor, ...]:
         images, labels, numbers = content
-        reached = tf.reduce_max(numbers - first_image) // shard.size + 1
-        return images, labels, reached - (batches_before + 1) * batch.batch_size
+        # Every number that is missing among those of this worker is a record left out.
+        reached = tf.reduce_max(numbers - first_image) // order.shard.size + 1
+        skipped = reached - (batches_before + 1) * batch.batch_size
+        if mix:
+            images, labels = mix(numbers[0], images, labels)
+        return images, labels, skipped if order.reading.skip_damaged else tf.zeros_like(skipped)
 
-    if reading.skip_damaged:
-        counted = batches.enumerate().map(count_skipped)
-    else:
-        none = tf.constant(0, tf.int64)
-        counted = batches.map(as_written(lambda images, labels, numbers: (images, labels, none)))
-    return _finish(counted)
+    numbered = training_records(records, batch, order)
+    examples = _map(numbered, example, batch, order.reading.skip_damaged)
+    batches = examples.batch(batch.batch_size, drop_remainder=True)
+    return batches.enumerate().map(finish).prefetch(_PREFETCHED_BATCHES)
 
 
 def training_records(
-    records: RecordSet,
-    batch: BatchFormat,
-    seed: int,
-    first_step: int = 0,
-    batches_per_step: int = 1,
-    shard: Shard = _ALONE,
-    reading: Reading = _PLAINLY,
+    records: RecordSet, batch: BatchFormat, order: TrainingOrder
 ) -> tf.data.Dataset:
     """What `training_batches` is made of: (number, (file, record), serialized), endless."""
     return record_order.numbered_records(
         records.data_sources,
         records.num_samples,
         batch.batch_size,
-        seed,
-        _first_image(batch, first_step, batches_per_step, shard),
-        shard,
-        reading,
+        order.seed,
+        order.first_image(batch.batch_size),
+        order.shard,
+        order.reading,
     )
 
 
@@ -131,7 +131,6 @@ def evaluation_batches(
     The last batch is filled up with images for which `real` is false, so that all shapes are
     static. With `skip_damaged` records that cannot be used are left out.
     """
-    reading = Reading(skip_damaged=skip_damaged)
 
     @as_written
     def example(place: Any, record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -148,27 +147,31 @@ def evaluation_batches(
         return filled, labels, tf.range(batch.batch_size) < count
 
     in_order = record_order.all_records(records.data_sources, skip_damaged)
-    examples = _map(in_order, example, batch, reading)
-    return _finish(examples.batch(batch.batch_size).map(fill_up))
+    examples = _map(in_order, example, batch, skip_damaged)
+    return examples.batch(batch.batch_size).map(fill_up).prefetch(_PREFETCHED_BATCHES)
 
 
-def _first_image(batch: BatchFormat, first_step: int, batches_per_step: int, shard: Shard) -> int:
-    return first_step * batch.batch_size * batches_per_step * shard.size
+def explain_evaluation(
+    error: Exception, records: RecordSet, batch: BatchFormat, batches: int
+) -> str:
+    """What to tell about an error of `evaluation_batches` after so many whole batches."""
+
+    def next_records() -> tf.data.Dataset:
+        in_order = record_order.all_records(records.data_sources)
+        return in_order.skip(batches * batch.batch_size).take(batch.batch_size)
+
+    return input_errors.explain(error, records, next_records)
 
 
 def _map(
-    dataset: tf.data.Dataset, function: Any, batch: BatchFormat, reading: Reading
+    dataset: tf.data.Dataset, function: Any, batch: BatchFormat, skip_damaged: bool
 ) -> tf.data.Dataset:
     examples = dataset.map(
         function,
         num_parallel_calls=batch.parallel_decodes or tf.data.AUTOTUNE,
         deterministic=batch.deterministic,
     )
-    return examples.ignore_errors() if reading.skip_damaged else examples
-
-
-def _finish(batches: tf.data.Dataset) -> tf.data.Dataset:
-    return batches.prefetch(_PREFETCHED_BATCHES)
+    return examples.ignore_errors() if skip_damaged else examples
 
 
 def _example(
@@ -189,6 +192,5 @@ def _example(
     )
     with tf.control_dependencies([in_range]):
         label = tf.identity(label)
-    image = records.decode(features['encoded'])
     size = batch.image_size
-    return preprocess(image, size, size, **preprocess_arguments), label
+    return preprocess(features['encoded'], size, size, **preprocess_arguments), label

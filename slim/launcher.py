@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+from slim import errors, mpi_command, options
 
 _ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
@@ -23,21 +26,84 @@ def script_command(script: str, values: Mapping[str, Any]) -> list[str]:
     return [sys.executable, os.path.join(_ROOT, script), *flags]
 
 
-def run(command: Sequence[str]) -> int:
+def for_workers(
+    command: Sequence[str], workers: int, device: str, chosen: options.LaunchOptions
+) -> list[str]:
+    """The argument list that runs a script's command in `workers` processes on this machine.
+
+    Raises:
+      UsageError: hosts without enough slots, or this process is a worker itself.
+      DeviceError: mpirun is not installed.
+    """
+    mpi_command.check_no_world(os.environ)
+    if workers == 1:
+        return list(command)
+    return mpi_command.mpi_command(
+        mpi_command.find_mpirun(os.environ),
+        command,
+        workers,
+        chosen,
+        cores=mpi_command.physical_cores(),
+        gpu=device == 'gpu' or (device == 'auto' and bool(glob.glob('/dev/nvidia[0-9]*'))),
+        root=os.geteuid() == 0,
+        environment=os.environ,
+    )
+
+
+def mpi_environment(chosen: options.LaunchOptions) -> dict[str, str]:
+    """What mpirun is told in the environment; what the user has set stays."""
+    # Open MPI otherwise kills the workers one second after SIGTERM, before they have saved.
+    wanted = {'OMPI_MCA_odls_base_sigkill_timeout': str(chosen.stop_grace_secs)}
+    if chosen.visible_modules:
+        wanted['HABANA_VISIBLE_MODULES'] = chosen.visible_modules
+    return {**wanted, **os.environ}
+
+
+def run(
+    command: Sequence[str], max_restarts: int = 0, environment: Mapping[str, str] | None = None
+) -> int:
     """Runs a command to its end; returns its exit code, 128 + n where signal n killed it.
 
-    SIGINT, SIGTERM and SIGHUP to this process go on to the child, which ends in its own way.
+    SIGINT, SIGTERM and SIGHUP to this process go on to the child, which ends in its own way; a
+    child that failed then counts as ended by that signal. One that failed by itself is started
+    again up to `max_restarts` times, except for a wrong command line.
+
+    Args:
+      command: the argument list.
+      max_restarts: how often to start again.
+      environment: of the child; default: that of this process.
     """
+    for left in range(max_restarts, -1, -1):
+        code, received = _run_once(command, environment)
+        if received and code:
+            return 128 + received
+        if code in (0, errors.UsageError.exit_code) or not left:
+            break
+        print(f'exit code {code}: starting again, {left - 1} more time(s) after this', flush=True)
+    return code
+
+
+def _run_once(
+    command: Sequence[str], environment: Mapping[str, str] | None
+) -> tuple[int, int | None]:
+    """The exit code, and the signal that this process got meanwhile."""
     forwarded = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     previous = {number: signal.getsignal(number) for number in forwarded}
+    received: list[int] = []
     # Ctrl-C reaches the child through the terminal's process group; a second copy would stop it
     # before it has saved. In a session of its own the child gets exactly the copy sent here.
-    child = subprocess.Popen(command, start_new_session=True)
+    child = subprocess.Popen(command, start_new_session=True, env=environment)
+
+    def forward(number: int, frame: Any) -> None:
+        del frame
+        received.append(number)
+        child.send_signal(number)
+
     for number in forwarded:
-        signal.signal(number, lambda received, _: child.send_signal(received))
+        signal.signal(number, forward)
     try:
         code = child.wait()
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
-    return code if code >= 0 else 128 - code
+    return (code if code >= 0 else 128 - code), received[0] if received else None

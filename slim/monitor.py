@@ -24,6 +24,8 @@ class StepReport:
     loss: float
     learning_rate: float
     losses: Mapping[str, float]  # parts of the loss, by TensorBoard tag
+    data_wait_secs: float = 0.0  # how long the step waited for its batch
+    skipped: int = 0  # records left out since the start of this session
 
 
 class Monitor:
@@ -43,6 +45,7 @@ class Monitor:
         self._summary_time = -float('inf')
         self._summaries = tf.summary.FileWriter(folder)
         self._any_step_seen = False
+        self._waited = 0.0
 
     def start(self, step: int) -> None:
         """The session is ready and stands at global step `step`."""
@@ -50,6 +53,7 @@ class Monitor:
 
     def after_step(self, report: StepReport) -> None:
         """Logs where it is due: every N steps and after the last."""
+        self._waited += report.data_wait_secs
         due = report.step % self._every == 0 or report.step == self._length.total_steps
         if due:
             self._log(report)
@@ -63,6 +67,7 @@ class Monitor:
 
     def _mark(self, step: int) -> None:
         self._marked_time, self._marked_step = time.monotonic(), step
+        self._waited = 0.0
 
     def _log(self, report: StepReport) -> None:
         length = self._length
@@ -75,13 +80,17 @@ class Monitor:
             'images_per_sec': length.images_per_step / seconds,
             'learning_rate': report.learning_rate,
             'epoch': report.step * length.images_per_step / length.images_per_epoch,
+            'data_wait': min(1.0, self._waited / (seconds * steps)),
+            'skipped_records': report.skipped,
         }
         left = datetime.timedelta(seconds=round(seconds * (length.total_steps - report.step)))
         line = (
             'global step {step:d}: loss = {loss:.4f} ({sec_per_step:.3f} sec/step)  '
-            '{images_per_sec:.1f} images/sec  learning rate {learning_rate:.6g}  epoch {epoch:.2f}'
+            '{images_per_sec:.1f} images/sec  learning rate {learning_rate:.6g}  '
+            'epoch {epoch:.2f}  waiting for data {data_wait:.0%}'
         )
-        print(f'{line.format(**record)}  time left {left}', flush=True)
+        skipped = f'  skipped records {report.skipped}' if report.skipped else ''
+        print(f'{line.format(**record)}{skipped}  time left {left}', flush=True)
         with tf.gfile.Open(os.path.join(self._folder, METRICS_FILE), 'a') as file:
             file.write(json.dumps({**record, 'time': time.time()}) + '\n')
         if time.monotonic() - self._summary_time >= self._summary_secs:
@@ -95,6 +104,7 @@ class Monitor:
             **report.losses,
             'global_step/sec': 1.0 / record['sec_per_step'],
             'examples/sec': record['images_per_sec'],
+            'data_wait': record['data_wait'],
         }
         write_scalars(self._summaries, tags, report.step)
 

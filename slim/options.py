@@ -16,6 +16,8 @@ OPTIMIZERS = ('adadelta', 'adagrad', 'adam', 'ftrl', 'momentum', 'sgd', 'rmsprop
 DEVICES = ('auto', 'hpu', 'gpu', 'cpu')
 DTYPES = ('fp32', 'bf16')
 DATA_ERRORS = ('stop', 'skip')
+GRADIENT_COMPRESSIONS = ('none', 'fp16')
+LR_SCALINGS = ('linear', 'sqrt', 'none')
 
 _PARAMETER_SERVERS = (
     'parameter-server training is not supported; use Horovod: '
@@ -62,12 +64,42 @@ class DeviceOptions:
 
 
 @dataclasses.dataclass(frozen=True)
-class ClusterOptions:
-    """Many workers."""
+class WorkerOptions:
+    """Many workers, in training and evaluation alike."""
 
     use_horovod: bool = option(False, 'data parallelism with Horovod; start with mpirun')
     num_workers: int = option(
         1, 'number of workers; must be the real one (mpirun -np) where it is given', at_least=1
+    )
+    worker_timeout_secs: int = option(
+        600,
+        'seconds without a step after which a worker counts as hung and the whole run ends; more '
+        'than the first step takes',
+        at_least=2,
+    )
+    gradient_compression: str = option(
+        'none', 'how gradients travel between workers', choices=GRADIENT_COMPRESSIONS
+    )
+    fusion_threshold_mb: int | None = option(
+        None, 'gradients are sent in bundles of this size; default: that of Horovod', at_least=0
+    )
+    fusion_cycle_ms: float | None = option(
+        None, 'time in which a bundle is collected; default: that of Horovod', above=0
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class ClusterOptions(WorkerOptions):
+    """Many workers in training."""
+
+    check_workers_every_n_steps: int = option(
+        1000,
+        'steps between two comparisons of all variables of all workers; they are also compared '
+        'before the first step and at each save',
+        at_least=1,
+    )
+    cross_replica_batch_norm: bool = option(
+        False, 'batch norm uses the moments of the batches of all workers'
     )
     master: str = option('', 'TensorFlow session target; empty computes in this process')
     task: int = option(0, 'index of this replica', refused=_PARAMETER_SERVERS)
@@ -77,6 +109,37 @@ class ClusterOptions:
     replicas_to_aggregate: int = option(
         1, 'gradients gathered per synchronous update', refused=_PARAMETER_SERVERS
     )
+
+
+@dataclasses.dataclass(frozen=True)
+class LaunchOptions:
+    """How the launcher starts many workers."""
+
+    hosts: str | None = option(
+        None,
+        'hosts of the workers, HOST:WORKERS,...; default: $MULTI_HLS_IPS, or else this host',
+    )
+    map_by: str | None = option(
+        None,
+        'how workers get cores of their own; default: $MPI_MAP_BY, or else socket',
+        choices=('socket', 'slot', 'none'),
+    )
+    ssh_port: int | None = option(None, 'port of the SSH servers of --hosts', at_least=1)
+    network_interface: str | None = option(
+        None, 'interface or network (CIDR) between the hosts; default: $MPI_TCP_INCLUDE'
+    )
+    hccl_ifname: str | None = option(None, "beginning of the name of HCCL's network interface")
+    visible_modules: str | None = option(None, 'Gaudi cards to use, such as 4,5,6,7')
+    mpi_log_dir: str | None = option(None, 'folder where mpirun puts the output of each worker')
+    stop_grace_secs: int = option(
+        30,
+        'seconds that workers have to save after a signal, or after one of them died',
+        at_least=1,
+    )
+    max_restarts: int = option(
+        0, 'how often training that failed goes on from its last checkpoint', at_least=0
+    )
+    dry_run: bool = option(False, 'print the commands and run nothing')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -214,6 +277,11 @@ class ScheduleOptions:
     num_epochs_per_decay: float = option(
         2.5, 'epochs between exponential decays; length of the polynomial decay', above=0
     )
+    lr_scaling: str = option(
+        'linear',
+        'the rate is multiplied by the number of workers, by its square root, or not',
+        choices=LR_SCALINGS,
+    )
     end_learning_rate: float = option(
         0.0001, 'rate at the end of polynomial and cosine decay', at_least=0
     )
@@ -328,6 +396,7 @@ class Evaluation:
     network: NetworkOptions
     averages: AverageOptions
     run: EvaluationRunOptions
+    workers: WorkerOptions
     device: DeviceOptions
 
 

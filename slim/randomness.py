@@ -32,7 +32,7 @@ def make_draws_follow_step(losses: Iterable[Any], global_step: tf.Variable, seed
       global_step: int64 scalar variable.
       seed: the run's seed, different for each worker so that their masks differ.
     """
-    random_operations = [op for op in _ancestors(losses) if op.type in _STATELESS_TWINS]
+    random_operations = [op for op in ancestors(losses) if op.type in _STATELESS_TWINS]
     for operation in random_operations:
         # The name keeps two dropout layers of one step apart.
         name_seed = seed ^ (zlib.crc32(operation.name.encode()) & 0x7FFFFFFF)
@@ -48,7 +48,7 @@ def make_draws_follow_step(losses: Iterable[Any], global_step: tf.Variable, seed
     return len(random_operations)
 
 
-def _ancestors(tensors: Iterable[Any]) -> list[tf.Operation]:
+def ancestors(tensors: Iterable[Any]) -> list[tf.Operation]:
     """The operations that the tensors are computed from, in the order of their creation."""
     waiting = [tensor.op for tensor in tensors]
     seen: dict[str, tf.Operation] = {}

@@ -33,6 +33,7 @@ class Schedule:
     options: options.ScheduleOptions
     steps_per_epoch: float
     total_steps: int
+    scale: float = 1.0  # of the whole curve, for the batches of many workers
 
     def rate(self, step: int) -> float:
         """The learning rate at global step `step`, float32 as the graph has it."""
@@ -50,20 +51,21 @@ class Schedule:
         return self.options.warmup_epochs * self.steps_per_epoch
 
     def _formula(self, xp: Any, step: Any) -> Any:
-        decayed = _DECAYS[self.options.learning_rate_decay_type](self, xp, step)
-        if not self.warmup_steps:
-            return decayed
-        climbing = self.options.learning_rate * step / self.warmup_steps
-        # The lower of the two, as in the classic suite: the climb ends on the decaying curve.
-        return xp.minimum(climbing, decayed)
+        rate = _DECAYS[self.options.learning_rate_decay_type](self, xp, step)
+        if self.warmup_steps:
+            climbing = self.options.learning_rate * step / self.warmup_steps
+            # The lower of the two, as in the classic suite: the climb ends on the decaying curve.
+            rate = xp.minimum(climbing, rate)
+        return self.scale * rate
 
 
-def schedule(chosen: options.ScheduleOptions, length: RunLength) -> Schedule:
+def schedule(chosen: options.ScheduleOptions, length: RunLength, workers: int = 1) -> Schedule:
     """The schedule of a run.
 
     Args:
       chosen: the flags.
       length: steps of the run, where cosine decay ends, and images per step and per epoch.
+      workers: by which `--lr_scaling` multiplies, the climb of the warm-up included.
 
     Raises:
       UsageError: an unknown decay type, or `decay_epochs` that are no rising numbers.
@@ -75,7 +77,12 @@ def schedule(chosen: options.ScheduleOptions, length: RunLength) -> Schedule:
         )
     if chosen.learning_rate_decay_type == 'step':
         decay_epochs(chosen)
-    return Schedule(chosen, length.images_per_epoch / length.images_per_step, length.total_steps)
+    return Schedule(
+        chosen,
+        length.images_per_epoch / length.images_per_step,
+        length.total_steps,
+        _SCALES[chosen.lr_scaling](workers),
+    )
 
 
 def decay_epochs(chosen: options.ScheduleOptions) -> list[float]:
@@ -126,6 +133,14 @@ def _step(plan: Schedule, xp: Any, step: Any) -> Any:
         rate = xp.where(begun, rate * plan.options.learning_rate_decay_factor, rate)
     return rate
 
+
+# "linear": Goyal et al., "Accurate, Large Minibatch SGD", 2017. The square root keeps the variance
+# of an update: Krizhevsky, "One weird trick for parallelizing convolutional neural networks", 2014.
+_SCALES: dict[str, Callable[[int], float]] = {
+    'linear': float,
+    'sqrt': math.sqrt,
+    'none': lambda workers: 1.0,
+}
 
 _DECAYS: dict[str, Callable[[Schedule, Any, Any], Any]] = {
     'fixed': _fixed,

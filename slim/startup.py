@@ -24,14 +24,17 @@ class Runtime:
         """ConfigProto of sessions. Cards leave to the CPU what they have no kernel for."""
         import tensorflow.compat.v1 as tf
 
-        config = tf.ConfigProto(allow_soft_placement=self.device.kind != 'CPU')
+        config = tf.ConfigProto(
+            allow_soft_placement=self.device.kind != 'CPU',
+            intra_op_parallelism_threads=self.cluster.threads,
+        )
         if self.device.kind == 'GPU' and self.cluster.size > 1:
             # One process uses one card: the host's workers take them in turn.
             config.gpu_options.visible_device_list = str(self.cluster.local_rank)
         return config
 
 
-def start(device: options.DeviceOptions, workers: options.ClusterOptions | None = None) -> Runtime:
+def start(device: options.DeviceOptions, workers: options.WorkerOptions | None = None) -> Runtime:
     """Environment, then device, then Horovod: the HPU's bridge stands between them.
 
     Args:
@@ -51,7 +54,7 @@ def start(device: options.DeviceOptions, workers: options.ClusterOptions | None 
 
     chosen = devices.choose(device.device)
     precision.check(chosen.kind, device)
-    cluster = cluster_lib.start(workers or options.ClusterOptions())
+    cluster = cluster_lib.start(workers or options.WorkerOptions())
     return Runtime(chosen, cluster)
 
 

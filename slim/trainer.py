@@ -4,16 +4,30 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import math
 import os
 import signal
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import tensorflow.compat.v1 as tf
 
-from slim import checkpoints, errors, inputs, monitor, options, schedules, startup
+from slim import (
+    agreement,
+    checkpoints,
+    errors,
+    input_errors,
+    monitor,
+    options,
+    schedules,
+    startup,
+    watchdog,
+)
 from slim import cluster as cluster_lib
+
+# An error of the input pipeline and the last step that was finished, to a line for the user.
+Explain = Callable[[Exception, int], str]
 
 _AFTER_NAN = (
     'no checkpoint was written since they were finite. '
@@ -35,8 +49,9 @@ class Update:
 class Step:
     """The tensors of one training step; running `fetches` performs it."""
 
-    fetches: Mapping[str, Any]  # step, loss, learning_rate, losses, failed, stop
+    fetches: Mapping[str, Any]  # step, loss, learning_rate, losses, failed, stop, save
     stop_requested: Any  # bool placeholder, fed true once this process is told to stop
+    save_requested: Any  # bool placeholder, fed true where a checkpoint is due after the step
     weights_finite: Any  # bool scalar, run before each save
     averages: checkpoints.MovingAverages | None
 
@@ -53,7 +68,10 @@ def run_length(
 
 
 def announce(
-    chosen: options.Training, runtime: startup.Runtime, length: schedules.RunLength
+    chosen: options.Training,
+    runtime: startup.Runtime,
+    length: schedules.RunLength,
+    schedule: schedules.Schedule,
 ) -> None:
     """Says on rank 0 what is about to run."""
     if runtime.cluster.rank == 0:
@@ -67,6 +85,29 @@ def announce(
             f'checkpoints and logs in {chosen.run.train_dir}',
             flush=True,
         )
+        if runtime.cluster.size > 1:
+            print(_workers_table(chosen, runtime.cluster, length, schedule), flush=True)
+
+
+def _workers_table(
+    chosen: options.Training,
+    cluster: cluster_lib.Cluster,
+    length: schedules.RunLength,
+    schedule: schedules.Schedule,
+) -> str:
+    warmed = min(math.ceil(schedule.warmup_steps), length.total_steps - 1)
+    ranks = ', '.join(f'{rank} {host}' for rank, host in enumerate(cluster.hosts))
+    rows = [
+        ('workers (rank host)', ranks),
+        ('global batch', f'{cluster.size} x {chosen.input.batch_size} = {length.images_per_step}'),
+        ('learning rate', chosen.schedule.learning_rate),
+        (f'scaled ({chosen.schedule.lr_scaling})', f'x {schedule.scale:.6g}'),
+        *(
+            (f'rate at step {step}', f'{schedule.rate(step):.6g}')
+            for step in sorted({0, warmed, length.total_steps // 2, length.total_steps - 1})
+        ),
+    ]
+    return '\n'.join(f'  {name:<24}{value}' for name, value in rows)
 
 
 def build_step(
@@ -75,6 +116,7 @@ def build_step(
     learning_rate: Any,
     update: Update,
     cluster: cluster_lib.Cluster,
+    fed: Mapping[str, Any] | None = None,
 ) -> Step:
     """One step: average gradients over workers, update, statistics, averages, then step + 1.
 
@@ -87,9 +129,12 @@ def build_step(
       learning_rate: scalar tensor.
       update: what changes the variables.
       cluster: the workers.
+      fed: tensors of the input, by name (`feed.Feed.tensors`).
     """
     stop_requested = tf.placeholder_with_default(False, [], name='stop_requested')
-    finite = tf.math.is_finite(total_loss)
+    save_requested = tf.placeholder_with_default(False, [], name='save_requested')
+    failed = tf.logical_not(tf.math.is_finite(total_loss))
+    events = cluster.any_worker(tf.stack([failed, stop_requested, save_requested]), 'events')
     averages = update.averages
     pairs = cluster.average_gradients(update.gradients)
     with tf.control_dependencies(update.update_ops):
@@ -103,13 +148,16 @@ def build_step(
         'loss': total_loss,
         'learning_rate': learning_rate,
         'losses': _loss_parts(total_loss),
-        'failed': cluster.any_worker(tf.logical_not(finite), 'failed'),
-        'stop': cluster.any_worker(stop_requested, 'stop'),
+        'failed': events[0],
+        'stop': events[1],
+        'save': events[2],
+        **(fed or {}),
     }
     norms = [tf.nn.l2_loss(variable.read_value()) for _, variable in pairs]
     return Step(
         fetches,
         stop_requested,
+        save_requested,
         weights_finite=tf.math.is_finite(tf.add_n(norms)),
         averages=averages,
     )
@@ -131,65 +179,124 @@ def run(
     step: Step,
     cluster: cluster_lib.Cluster,
     session_config: tf.ConfigProto | None = None,
-    records: inputs.RecordSet | None = None,
+    explain: Explain | None = None,
 ) -> int:
     """Trains to the last step, saves, and returns the exit code.
 
     The code is 0, or 128 + n where signal n ended the run early: the step in progress is finished
-    and saved first. `records` are where one that cannot be used is looked for.
+    and saved first. `explain` puts an error of the input pipeline into words.
 
     Raises:
       NonFiniteLossError: the loss or a weight is NaN or infinite; nothing is saved after that.
       DataError: a record that cannot be used.
       OutputError: a folder or checkpoint that cannot be written.
+      WorkerError: the workers differ, or another one ended.
     """
-    creator = _SessionCreator(chosen.workers.master, session_config, start, step, cluster)
-    checkpoints.make_folder(chosen.run.train_dir, 'train_dir')
-    observers = (
-        _Observers(chosen.run, length, start.saver, step.weights_finite)
-        if cluster.rank == 0
-        else _NoObservers()
-    )
-    with _graceful_stop() as stop, contextlib.closing(observers):
+    variables = agreement.Variables(cluster)
+    creator = _SessionCreator(chosen.workers.master, session_config, start, step, variables)
+    observers: _Observers | _NoObservers = _NoObservers()
+    if cluster.rank == 0:
+        checkpoints.make_folder(chosen.run.train_dir, 'train_dir')
+        observers = _Observers(chosen.run, length, start.saver)
+    watching = watchdog.watching(cluster, chosen.workers.worker_timeout_secs)
+    with _graceful_stop() as stop, contextlib.closing(observers), watching as guard:
+        loop = _Loop(chosen, length.total_steps, step, variables, observers, stop, guard)
         try:
             with tf.train.MonitoredSession(creator) as session:
-                observers.start(creator.session, creator.first_step)
-                _loop(creator.first_step, length.total_steps, session, step, observers, stop)
-        except (tf.errors.InvalidArgumentError, tf.errors.DataLossError) as error:
-            raise errors.DataError(inputs.readable_error(error, records)) from error
-        except tf.errors.ResourceExhaustedError as error:
-            raise errors.DeviceError(
-                'The memory of the device is not enough: lower '
-                f'--batch_size={chosen.input.batch_size}'
-            ) from error
+                observers.start(creator.first_step)
+                loop.run(session, creator.session, creator.first_step)
+        except tf.errors.OpError as error:
+            mended = _expected(error, chosen, cluster, explain, loop.reached)
+            if mended is None:
+                raise
+            raise mended from error
     return 128 + stop.number if stop.number else 0
 
 
-def _loop(
+def _expected(
+    error: tf.errors.OpError,
+    chosen: options.Training,
+    cluster: cluster_lib.Cluster,
+    explain: Explain | None,
     reached: int,
-    total_steps: int,
-    session: tf.train.MonitoredSession,
-    step: Step,
-    observers: _Observers | _NoObservers,
-    stop: _Stop,
-) -> None:
-    stopping = False
-    while reached < total_steps and not stopping:
-        values = session.run(step.fetches, {step.stop_requested: stop.number is not None})
-        reached = int(values['step'])
-        if values['failed']:
-            raise errors.NonFiniteLossError(
-                f'The loss is {values["loss"]} at step {reached} with learning rate '
-                f'{values["learning_rate"]:.6g}; {_AFTER_NAN}'
-            )
-        report = monitor.StepReport(
-            reached, float(values['loss']), float(values['learning_rate']), values['losses']
+) -> errors.SuiteError | None:
+    """What to tell the user about a failed operation; None for one that nobody expects."""
+    lost = cluster_lib.lost_worker(error, cluster)
+    if lost:
+        return lost
+    if isinstance(error, (tf.errors.InvalidArgumentError, tf.errors.DataLossError)):
+        return errors.DataError(explain(error, reached) if explain else input_errors.message(error))
+    if isinstance(error, tf.errors.ResourceExhaustedError):
+        return errors.DeviceError(
+            f'The memory of the device is not enough: lower --batch_size={chosen.input.batch_size}'
         )
-        observers.after_step(report)
-        stopping = bool(values['stop'])
-    if stop.number:
-        print(f'{signal.Signals(stop.number).name}: stopping after step {reached}', flush=True)
-    observers.finish()
+    return None
+
+
+class _Loop:
+    """Steps to the end of a run, or to a signal; saves in between, when all workers agree."""
+
+    reached = 0  # the last step that was finished
+
+    def __init__(
+        self,
+        chosen: options.Training,
+        total_steps: int,
+        step: Step,
+        variables: agreement.Variables,
+        observers: _Observers | _NoObservers,
+        stop: _Stop,
+        guard: watchdog.Guard,
+    ) -> None:
+        self._total_steps, self._step, self._variables = total_steps, step, variables
+        self._check_every = chosen.workers.check_workers_every_n_steps
+        self._observers, self._stop, self._guard = observers, stop, guard
+
+    def run(self, session: tf.train.MonitoredSession, raw: tf.Session, reached: int) -> None:
+        """Steps in `session`, whose hooks count them; saves and compares in the one below it."""
+        stopping = False
+        self.reached = reached
+        while reached < self._total_steps and not stopping:
+            values = session.run(
+                self._step.fetches,
+                {
+                    self._step.stop_requested: self._stop.number is not None,
+                    self._step.save_requested: self._observers.save_is_due(),
+                },
+            )
+            reached = self.reached = int(values['step'])
+            self._guard.beat(reached)
+            if values['failed']:
+                raise errors.NonFiniteLossError(
+                    f'The loss is {values["loss"]} at step {reached} with learning rate '
+                    f'{values["learning_rate"]:.6g}, on this worker or another; {_AFTER_NAN}'
+                )
+            self._observers.after_step(
+                monitor.StepReport(
+                    reached,
+                    float(values['loss']),
+                    float(values['learning_rate']),
+                    values['losses'],
+                    float(values.get('data_wait_secs', 0.0)),
+                    int(values.get('skipped', 0)),
+                )
+            )
+            stopping = bool(values['stop'])
+            if stopping and self._stop.number:
+                name = signal.Signals(self._stop.number).name
+                print(f'{name}: stopping after step {reached}', flush=True)
+            if values['save'] or stopping or reached >= self._total_steps:
+                self._save(raw, reached)
+            elif reached % self._check_every == 0:
+                self._variables.reconcile(raw, f'after step {reached}')
+
+    def _save(self, session: tf.Session, reached: int) -> None:
+        self._variables.reconcile(session, f'after step {reached}')
+        if not session.run(self._step.weights_finite):
+            raise errors.NonFiniteLossError(
+                f'Weights are not finite after step {reached}; {_AFTER_NAN}'
+            )
+        self._observers.save(session, reached)
 
 
 class _SessionCreator(tf.train.SessionCreator):
@@ -207,16 +314,16 @@ class _SessionCreator(tf.train.SessionCreator):
         config: tf.ConfigProto | None,
         start: checkpoints.Start,
         step: Step,
-        cluster: cluster_lib.Cluster,
+        variables: agreement.Variables,
     ) -> None:
         self._master, self._config, self._start = master, config, start
+        self._variables = variables
         self._global_step = tf.train.get_global_step()
         fresh = tf.no_op() if start.resume_from else tf.global_variables_initializer()
         self._initialize = tf.group(fresh, tf.tables_initializer())
         self._start_averages = (
             step.averages.start() if step.averages and start.warm_start_saver else None
         )
-        self._broadcast = cluster.broadcast(tf.global_variables()) if cluster.size > 1 else None
 
     def create_session(self) -> tf.Session:
         if self.session is not None:
@@ -230,9 +337,9 @@ class _SessionCreator(tf.train.SessionCreator):
             self._start.resume_saver.restore(self.session, self._start.resume_from)
         if self._start.warm_start_saver:
             self._start.warm_start_saver.restore(self.session, self._start.warm_start_from)
-        for operation in (self._start_averages, self._broadcast):
-            if operation is not None:
-                self.session.run(operation)
+        if self._start_averages is not None:
+            self.session.run(self._start_averages)
+        self._variables.make_equal(self.session)
         self.first_step = int(self.session.run(self._global_step))
         return self.session
 
@@ -245,11 +352,9 @@ class _Observers:
         run_options: options.TrainingRunOptions,
         length: schedules.RunLength,
         saver: tf.train.Saver,
-        weights_finite: Any,
     ) -> None:
         self._options = run_options
         self._saver = saver
-        self._weights_finite = weights_finite
         self._monitor = monitor.Monitor(
             run_options.train_dir,
             length,
@@ -257,47 +362,39 @@ class _Observers:
             run_options.save_summaries_secs,
         )
 
-    def start(self, session: tf.Session, step: int) -> None:
-        self._session, self._step, self._saved_step = session, step, step
+    def start(self, step: int) -> None:
         self._saved_time = time.monotonic()
         self._monitor.start(step)
 
     def after_step(self, report: monitor.StepReport) -> None:
-        self._step = report.step
         self._monitor.after_step(report)
-        if time.monotonic() - self._saved_time >= self._options.save_interval_secs:
-            self._save()
 
-    def finish(self) -> None:
-        if self._step != self._saved_step:
-            self._save()
+    def save_is_due(self) -> bool:
+        return time.monotonic() - self._saved_time >= self._options.save_interval_secs
 
-    def close(self) -> None:
-        self._monitor.close()
-
-    def _save(self) -> None:
-        if not self._session.run(self._weights_finite):
-            raise errors.NonFiniteLossError(
-                f'Weights are not finite after step {self._step}; {_AFTER_NAN}'
-            )
+    def save(self, session: tf.Session, step: int) -> None:
         prefix = os.path.join(self._options.train_dir, checkpoints.CHECKPOINT_NAME)
         try:
-            path = self._saver.save(
-                self._session, prefix, global_step=self._step, write_meta_graph=False
-            )
+            path = self._saver.save(session, prefix, global_step=step, write_meta_graph=False)
         except (tf.errors.OpError, OSError) as error:
             reason = ' '.join(str(error).split())[:200]
             raise errors.OutputError(f'Checkpoint {prefix} cannot be written: {reason}') from error
-        self._saved_step, self._saved_time = self._step, time.monotonic()
+        self._saved_time = time.monotonic()
         print(f'saved {path}', flush=True)
+
+    def close(self) -> None:
+        self._monitor.close()
 
 
 class _NoObservers:
     """The other ranks write nothing."""
 
-    def start(self, session: tf.Session, step: int) -> None: ...
+    def start(self, step: int) -> None: ...
     def after_step(self, report: monitor.StepReport) -> None: ...
-    def finish(self) -> None: ...
+    def save_is_due(self) -> bool:
+        return False
+
+    def save(self, session: tf.Session, step: int) -> None: ...
     def close(self) -> None: ...
 
 

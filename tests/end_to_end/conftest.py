@@ -21,6 +21,22 @@ def user_environment(cache):
     return {**ours, 'TF_SLIM_SUITE_CACHE': str(cache)}
 
 
+def worker_environment(cache):
+    """The environment under mpirun, also for root."""
+    return {
+        **user_environment(cache),
+        'OMPI_ALLOW_RUN_AS_ROOT': '1',
+        'OMPI_ALLOW_RUN_AS_ROOT_CONFIRM': '1',
+        'PYTHONPATH': str(ROOT),
+    }
+
+
+def mpirun(workers):
+    """The start of a command for many workers of this Python."""
+    program = pathlib.Path(sys.executable).parent / 'mpirun'
+    return [str(program), '-np', str(workers), '--oversubscribe']
+
+
 @pytest.fixture(scope='session')
 def cache(tmp_path_factory):
     return tmp_path_factory.mktemp('cache')

@@ -2,7 +2,6 @@
 
 import json
 import os
-import pathlib
 import re
 import subprocess
 import sys
@@ -24,16 +23,25 @@ with tf.Graph().as_default(), tf.Session() as session:
     step = tf.train.create_global_step()
     broadcast = cluster.broadcast(tf.global_variables())
     pairs = cluster.average_gradients([(v * 2.0 + cluster.rank, v), (None, step)])
-    failed = cluster.any_worker(tf.constant(cluster.rank == 1), 'failed')
-    calm = cluster.any_worker(tf.constant(False), 'calm')
+    events = cluster.any_worker(tf.constant([cluster.rank == 1, False]), 'events')
+    mean = cluster.average([v])
+    sparse = tf.IndexedSlices(
+        tf.ones([1]) * (cluster.rank + 1), tf.constant([cluster.rank]), tf.constant([2]))
+    (summed, _), = cluster.average_gradients([(sparse, v)])
+    gathered = cluster.gather({'rank': cluster.rank, 'text': 'x' * cluster.rank})
     session.run(tf.global_variables_initializer())
     step.load(7 + cluster.rank, session)
     session.run(broadcast)
     result = {
         'rank': cluster.rank, 'size': cluster.size, 'v': session.run(v).tolist(),
         'step': int(session.run(step)), 'gradient': session.run(pairs[0][0]).tolist(),
-        'none': pairs[1][0] is None,
-        'failed': bool(session.run(failed)), 'calm': bool(session.run(calm))}
+        'none': pairs[1][0] is None, 'events': session.run(events).tolist(),
+        'gathered': gathered, 'threads': cluster.threads > 0, 'hosts': len(cluster.hosts),
+        'sparse': isinstance(summed, tf.IndexedSlices),
+        'summed': session.run(tf.convert_to_tensor(summed)).tolist()}
+    v.load([float(cluster.rank), 3.0], session)
+    session.run(mean)
+    result['mean'] = session.run(v).tolist()
 # A file each: mpirun may join the lines that two workers print.
 with open(f'{sys.argv[1]}/{cluster.rank}.json', 'w') as file:
     json.dump(result, file)
@@ -42,16 +50,9 @@ with open(f'{sys.argv[1]}/{cluster.rank}.json', 'w') as file:
 
 def mpirun(cache, *arguments, code=0):
     """Runs two workers of this Python; returns what they printed."""
-    command = [str(pathlib.Path(sys.executable).parent / 'mpirun'), '-np', '2', '--oversubscribe']
-    environment = {
-        **conftest.user_environment(cache),
-        'OMPI_ALLOW_RUN_AS_ROOT': '1',
-        'OMPI_ALLOW_RUN_AS_ROOT_CONFIRM': '1',
-        'PYTHONPATH': str(conftest.ROOT),
-    }
     finished = subprocess.run(
-        [*command, sys.executable, *arguments],
-        env=environment,
+        [*conftest.mpirun(2), sys.executable, *arguments],
+        env=conftest.worker_environment(cache),
         capture_output=True,
         text=True,
         timeout=300,
@@ -71,8 +72,13 @@ def test_broadcast_average_and_any_worker(cache, tmp_path):
         'step': 7,
         'gradient': [0.5, 10.5],
         'none': True,
-        'failed': True,
-        'calm': False,
+        'events': [True, False],
+        'gathered': [{'rank': 0, 'text': ''}, {'rank': 1, 'text': 'x'}],
+        'threads': True,
+        'hosts': 2,
+        'sparse': True,
+        'summed': [0.5, 1.0],
+        'mean': [0.5, 3.0],
     }
     assert results == [expected, expected]
 

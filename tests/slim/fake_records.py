@@ -36,12 +36,13 @@ def write(folder: pathlib.Path, counts: list[int], numbers=None) -> NumberRecord
     return NumberRecords(tuple(files), sum(counts))
 
 
-def preprocess(image, height, width, seed=None):
-    """The number in channel 0, and in channel 1 the draw that the seed makes."""
+def preprocess(encoded, height, width, seed=None):
+    """The number, in every pixel."""
     del seed
-    return tf.image.resize(image, [height, width])
+    return tf.image.resize(NumberRecords.decode(encoded), [height, width])
 
 
-def preprocess_with_noise(image, height, width, seed):
+def preprocess_with_noise(encoded, height, width, seed):
+    """The number in channel 0, and in channel 1 the draw that the seed makes."""
     draw = tf.random.stateless_uniform([height, width, 1], seed)
-    return tf.concat([tf.image.resize(image, [height, width])[..., :1], draw], axis=-1)
+    return tf.concat([preprocess(encoded, height, width)[..., :1], draw], axis=-1)

@@ -24,9 +24,8 @@ def numbers(batches):
 
 def training(records, first_step=0, seed=3, **arguments):
     preprocess = arguments.pop('preprocess', fake_records.preprocess_with_noise)
-    return lambda: inputs.training_batches(
-        records, preprocess, FORMAT, seed, first_step=first_step, **arguments
-    )
+    order = inputs.TrainingOrder(seed, first_step, **arguments)
+    return lambda: inputs.training_batches(records, preprocess, FORMAT, order)
 
 
 @pytest.fixture

@@ -98,3 +98,25 @@ def test_decay_epochs_that_are_no_rising_numbers(epochs):
 def test_unknown_decay_type():
     with pytest.raises(ValueError, match=r'\[bogus\] was not recognized'):
         made(learning_rate_decay_type='bogus')
+
+
+@pytest.mark.parametrize(('scaling', 'factor'), [('linear', 4), ('sqrt', 2), ('none', 1)])
+def test_the_rate_scales_with_the_workers_and_the_warm_up_ends_at_the_scaled_rate(scaling, factor):
+    flags = options.ScheduleOptions(
+        learning_rate=0.1, learning_rate_decay_type='fixed', warmup_epochs=5, lr_scaling=scaling
+    )
+    # Four workers of 10 images: an epoch of 1,000 images is 25 steps, the climb 125.
+    length = schedules.RunLength(1000, images_per_step=40, images_per_epoch=1000)
+    schedule = schedules.schedule(flags, length, workers=4)
+    rates = [schedule.rate(step) for step in (0, 25, 124, 125, 500)]
+    top = 0.1 * factor
+    assert rates == pytest.approx([0, 0.2 * top, 0.992 * top, top, top], rel=1e-6)
+
+
+def test_decay_follows_the_images_of_all_workers():
+    flags = options.ScheduleOptions(learning_rate=1.0, num_epochs_per_decay=2, lr_scaling='none')
+    one = schedules.schedule(flags, schedules.RunLength(1000, 10, 1000), workers=1)
+    four = schedules.schedule(flags, schedules.RunLength(250, 40, 1000), workers=4)
+    assert [four.rate(step) for step in (0, 49, 50, 249)] == [
+        one.rate(step) for step in (0, 199, 200, 999)
+    ]
