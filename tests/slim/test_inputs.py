@@ -1,11 +1,14 @@
 """The pipelines: every record once, order and augmentation as functions of seed and step."""
 
+import os
+import pathlib
+
 import fake_records
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from slim import input_errors, inputs
+from slim import errors, feed, input_errors, inputs, record_order
 
 FORMAT = inputs.BatchFormat(batch_size=4, image_size=2)
 
@@ -13,8 +16,10 @@ FORMAT = inputs.BatchFormat(batch_size=4, image_size=2)
 def take(pipeline, count):
     """`count` batches as numpy, in a graph session as the scripts have it."""
     with tf.Graph().as_default() as graph:
-        batch = tf.compat.v1.data.make_one_shot_iterator(pipeline()).get_next()
+        iterator = tf.compat.v1.data.make_initializable_iterator(pipeline())
+        batch = iterator.get_next()
         with tf.compat.v1.Session(graph=graph) as session:
+            session.run(iterator.initializer)
             return [session.run(batch) for _ in range(count)]
 
 
@@ -62,17 +67,94 @@ def test_augmentation_differs_between_epochs_and_images(records):
     assert len(set(draws.tolist())) == 60
 
 
-@pytest.mark.parametrize('size', [1, 2, 3, 5])
-def test_shards_are_disjoint_and_complete(records, size):
-    # 60 records are two epochs, however they are dealt out.
+@pytest.fixture(scope='module')
+def awkward_records(tmp_path_factory):
+    counts = [1, 200, 147, 333, 2, 46, 301]
+    return fake_records.write(tmp_path_factory.mktemp('awkward'), counts)  # 1,030 in 7 files
+
+
+@pytest.mark.parametrize(
+    ('size', 'cache'), [*((size, False) for size in range(1, 9)), (1, True), (3, True)]
+)
+def test_workers_share_every_epoch_without_overlap(awkward_records, size, cache):
+    """Two epochs, however they are dealt out: every worker gets as many, together they get all."""
+    batch = inputs.BatchFormat(batch_size=5, image_size=2)
     parts = []
     for rank in range(size):
-        shard = inputs.Shard(rank, size)
-        count = 60 // 4 // size + 1
-        parts.append(numbers(take(training(records, shard=shard), count))[: 60 // size])
-    merged = [n for group in zip(*parts, strict=True) for n in group]
-    assert sorted(merged[:30]) == sorted(merged[30:60]) == list(range(30))
+        order = inputs.TrainingOrder(
+            3, shard=inputs.Shard(rank, size), reading=inputs.Reading(cache=cache)
+        )
+        mine = numbers(
+            take(
+                lambda order=order: inputs.training_batches(
+                    awkward_records, fake_records.preprocess_with_noise, batch, order
+                ),
+                2060 // (5 * size) + 1,
+            )
+        )
+        parts.append(mine)
+    assert len({len(part) for part in parts}) == 1
+    dealt = [number for group in zip(*parts, strict=True) for number in group]
+    assert sorted(dealt[:1030]) == sorted(dealt[1030:2060]) == list(range(1030))
+
+
+def test_many_workers_take_the_images_of_one(records):
+    parts = [numbers(take(training(records, shard=inputs.Shard(rank, 3)), 5)) for rank in range(3)]
+    merged = [number for group in zip(*parts, strict=True) for number in group]
     assert merged == numbers(take(training(records), 15))
+
+
+def test_a_cached_set_is_read_once_and_shuffled_anew_each_epoch(records):
+    def pipeline():
+        reading = inputs.Reading(cache=True)
+        return training(records, reading=reading)()
+
+    with tf.Graph().as_default() as graph:
+        iterator = tf.compat.v1.data.make_initializable_iterator(pipeline())
+        batch = iterator.get_next()
+        with tf.compat.v1.Session(graph=graph) as session:
+            session.run(iterator.initializer)
+            for path in records.data_sources:
+                pathlib.Path(path).unlink()
+            seen = numbers([session.run(batch) for _ in range(15)])
+    assert sorted(seen[:30]) == sorted(seen[30:]) == list(range(30))
+    assert seen[:30] != seen[30:]
+
+
+def test_a_cache_that_memory_cannot_hold_is_refused(records, monkeypatch):
+    monkeypatch.setattr(record_order, '_bytes', lambda files: 1 << 60)
+    with pytest.raises(errors.UsageError, match=r'--cache would hold 1152921504\.6 GB'):
+        training(records, reading=inputs.Reading(cache=True))()
+
+
+def test_without_order_every_image_is_there_all_the_same(records):
+    batch = inputs.BatchFormat(4, 2, deterministic=False)
+    order = inputs.TrainingOrder(3)
+    seen = numbers(
+        take(
+            lambda: inputs.training_batches(
+                records, fake_records.preprocess_with_noise, batch, order
+            ),
+            15,
+        )
+    )
+    assert len(seen) == 60
+    # At most the images in flight, one per call, have left their epoch.
+    assert len(set(seen[:30])) >= 30 - batch.parallel_decodes
+
+
+def test_the_shuffle_buffer_holds_so_many_bytes_at_most(tmp_path):
+    files = []
+    for number in range(40):
+        path = tmp_path / f'{number}'
+        path.write_bytes(b'')
+        os.truncate(path, 100_000_000)
+        files.append(str(path))
+    # 4 GB: of 10,000 records of 400 KB 640 fit, of a million small ones the usual number.
+    assert record_order._buffer_size(files, 10_000, 96) == 640
+    assert record_order._buffer_size(files, 1_000_000, 96) == 2048
+    assert record_order._buffer_size(files, 1_000_000, 200) == 4000
+    assert record_order._buffer_size(files[:1], 1, 96) == 1
 
 
 def test_labels_follow_their_images_and_the_offset(records):
@@ -124,6 +206,66 @@ def test_a_truncated_file_is_an_error_and_no_silent_end(records):
     assert '[[' not in message
     named = input_errors.explain(failure.value, records)
     assert named == f'{records.data_sources[2]}, record 2 (counted from 0): {message}'
+
+
+def test_the_failed_batch_is_looked_at_first(tmp_path):
+    """Record 3 of the second file fails at step 5; one before it in the files is never reached."""
+    numbers_of = list(range(30))
+    numbers_of[4], numbers_of[13] = -5, -14
+    records = fake_records.write(tmp_path, [10, 20], numbers=numbers_of)
+    order = inputs.TrainingOrder(3)
+
+    def reached(bad):
+        """The step whose batch holds a record."""
+        listed = take(
+            lambda: inputs.training_records(records, FORMAT, order).map(lambda n, p, r: (p, r)), 30
+        )
+        names = [(int(file), int(number)) for (file, number), _ in listed]
+        return names.index(bad) // FORMAT.batch_size
+
+    first, second = sorted([(0, 4), (1, 3)], key=reached)
+    with tf.Graph().as_default():
+        source = feed.Feed(records, fake_records.preprocess_with_noise, FORMAT, order)
+        batch = source.next_batch()
+        done = 0
+        with tf.compat.v1.Session() as session:
+            session.run(tf.compat.v1.tables_initializer())
+            with pytest.raises(tf.errors.InvalidArgumentError) as failure:
+                while True:
+                    session.run(batch)
+                    done += 1
+    assert done == reached(first) <= reached(second)
+    explained = source.explain(failure.value, done)
+    assert explained.startswith(f'{records.data_sources[first[0]]}, record {first[1]} (counted')
+
+
+def test_records_that_cannot_be_used_are_skipped_and_counted(tmp_path):
+    numbers_of = list(range(30))
+    numbers_of[4], numbers_of[13] = -5, -14
+    records = fake_records.write(tmp_path, [10, 20], numbers=numbers_of)
+    reading = inputs.Reading(skip_damaged=True)
+    batches = take(training(records, reading=reading), 15)
+    seen = numbers(batches)
+    assert sorted(seen[:28]) == sorted(seen[28:56]) == sorted({*range(30)} - {4, 13})
+    counts = [int(skipped) for *_, skipped in batches]
+    assert counts == sorted(counts)
+    # The last batch is of the third epoch.
+    assert counts[0] <= 2 and counts[-2] <= 4 <= counts[-1] <= 6
+    evaluated = take(
+        lambda: inputs.evaluation_batches(records, fake_records.preprocess, FORMAT, True), 7
+    )
+    real = np.concatenate([batch[2] for batch in evaluated])
+    assert np.array(numbers(evaluated))[real].tolist() == sorted(seen[:28])
+
+
+def test_the_rest_of_a_truncated_file_is_skipped_and_counted(records):
+    with open(records.data_sources[2], 'r+b') as file:
+        file.truncate(47)  # inside the third record's bytes: two of thirteen are left
+    batches = take(training(records, reading=inputs.Reading(skip_damaged=True)), 20)
+    seen = numbers(batches)
+    assert len(set(seen)) == 19
+    # The gap shows at the end of each epoch of nineteen.
+    assert [int(skipped) for *_, skipped in batches][-1] == 11 * (80 // 19)
 
 
 def test_sound_records_hold_no_bad_one(records):

@@ -51,7 +51,7 @@ def test_a_resumed_run_goes_on_counting_where_it_stopped(tmp_path, clock, capsys
     assert [(record['step'], record['sec_per_step']) for record in records] == [(8, 0.25)]
     assert capsys.readouterr().out == (
         'global step 8: loss = 2.0000 (0.250 sec/step)  32.0 images/sec  learning rate 0.5  '
-        'epoch 3.20  time left 0:00:00\n'
+        'epoch 3.20  waiting for data 0%  time left 0:00:00\n'
     )
 
 
