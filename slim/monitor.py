@@ -6,6 +6,7 @@ import dataclasses
 import datetime
 import json
 import os
+import sys
 import time
 from collections.abc import Mapping
 
@@ -24,6 +25,20 @@ class StepReport:
     loss: float
     learning_rate: float
     losses: Mapping[str, float]  # parts of the loss, by TensorBoard tag
+
+
+def say(line: str) -> None:
+    """Prints a line at once. A reader that has gone does not keep the run from its end.
+
+    mpirun closes the pipes of its workers when SIGTERM comes, before they have saved.
+    """
+    try:
+        print(line, flush=True)
+    except BrokenPipeError:
+        # What is left in the buffer would fail once more when Python ends.
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
 
 
 class Monitor:
@@ -81,7 +96,7 @@ class Monitor:
             'global step {step:d}: loss = {loss:.4f} ({sec_per_step:.3f} sec/step)  '
             '{images_per_sec:.1f} images/sec  learning rate {learning_rate:.6g}  epoch {epoch:.2f}'
         )
-        print(f'{line.format(**record)}  time left {left}', flush=True)
+        say(f'{line.format(**record)}  time left {left}')
         with tf.gfile.Open(os.path.join(self._folder, METRICS_FILE), 'a') as file:
             file.write(json.dumps({**record, 'time': time.time()}) + '\n')
         if time.monotonic() - self._summary_time >= self._summary_secs:

@@ -178,7 +178,8 @@ def run(
     """Trains to the last step, saves, and returns the exit code.
 
     The code is 0, or 128 + n where signal n ended the run early: the step in progress is finished
-    and saved first. `records` are where one that cannot be used is looked for.
+    and saved first. After SIGUSR1 it is 0, so that mpirun lets all workers end. `records` are where
+    one that cannot be used is looked for.
 
     Raises:
       NonFiniteLossError: the loss or a weight is NaN or infinite; nothing is saved after that.
@@ -204,7 +205,7 @@ def run(
             if mended is None:
                 raise
             raise mended from error
-    return 128 + stop.number if stop.number else 0
+    return stop.exit_code
 
 
 def _expected(
@@ -269,7 +270,7 @@ class _Loop:
             stopping = bool(values['stop'])
             if stopping and self._stop.number:
                 name = signal.Signals(self._stop.number).name
-                print(f'{name}: stopping after step {reached}', flush=True)
+                monitor.say(f'{name}: stopping after step {reached}')
             if values['save'] or stopping or reached >= self._total_steps:
                 self._save(raw, reached)
             elif reached % self._check_every == 0:
@@ -365,7 +366,7 @@ class _Observers:
             reason = ' '.join(str(error).split())[:200]
             raise errors.OutputError(f'Checkpoint {prefix} cannot be written: {reason}') from error
         self._saved_time = time.monotonic()
-        print(f'saved {path}', flush=True)
+        monitor.say(f'saved {path}')
 
     def close(self) -> None:
         self._monitor.close()
@@ -388,10 +389,17 @@ class _Stop:
 
     number: int | None = None
 
+    @property
+    def exit_code(self) -> int:
+        return 0 if self.number in (None, signal.SIGUSR1) else 128 + self.number
+
 
 @contextlib.contextmanager
 def _graceful_stop() -> Iterator[_Stop]:
-    """SIGINT and SIGTERM are noted instead of ending the process; a second one ends it at once."""
+    """A signal is noted instead of ending the process; a second one ends it at once.
+
+    SIGINT, SIGTERM, and SIGUSR1, which mpirun hands on to its workers and does nothing itself.
+    """
     stop = _Stop()
     previous: dict[int, Any] = {}
 
@@ -401,7 +409,7 @@ def _graceful_stop() -> Iterator[_Stop]:
         stop.number = number
         signal.signal(number, previous[number])
 
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
         previous[number] = signal.signal(number, note)
     try:
         yield stop
