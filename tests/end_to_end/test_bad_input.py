@@ -56,6 +56,7 @@ WRONG = [
     ([DEMO, '--computation_type=trian'], 2, ["'train'"]),
     ([DEMO, '--dataset_dir=MISSING'], 1, ['MISSING']),
     ([DEMO, '--dataset_dir=DIGITS', '--num_workers=2'], 2, ['mpirun']),
+    ([DEMO, '--dataset_dir=DIGITS', '--use_horovod'], 2, ['--num_workers=N']),
 ]
 
 
