@@ -8,7 +8,7 @@ import math
 import os
 import signal
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import tensorflow.compat.v1 as tf
@@ -22,6 +22,7 @@ from slim import (
     options,
     schedules,
     startup,
+    stopping,
     watchdog,
 )
 from slim import cluster as cluster_lib
@@ -194,7 +195,7 @@ def run(
         checkpoints.make_folder(chosen.run.train_dir, 'train_dir')
         observers = _Observers(chosen.run, length, start.saver)
     watching = watchdog.watching(cluster, chosen.workers.worker_timeout_secs)
-    with _graceful_stop() as stop, contextlib.closing(observers), watching as guard:
+    with stopping.graceful() as stop, contextlib.closing(observers), watching as guard:
         try:
             with tf.train.MonitoredSession(creator) as session:
                 observers.start(creator.first_step)
@@ -237,17 +238,19 @@ class _Loop:
         step: Step,
         variables: agreement.Variables,
         observers: _Observers | _NoObservers,
-        stop: _Stop,
+        stop: stopping.Stop,
         guard: watchdog.Guard,
     ) -> None:
         self._total_steps, self._step, self._variables = total_steps, step, variables
         self._check_every = chosen.workers.check_workers_every_n_steps
         self._observers, self._stop, self._guard = observers, stop, guard
+        finite = ' (each worker says its own; one of them is not finite)'
+        self._elsewhere = finite if variables.of_many_workers else ''
 
     def run(self, session: tf.train.MonitoredSession, raw: tf.Session, reached: int) -> None:
         """Steps in `session`, whose hooks count them; saves and compares in the one below it."""
-        stopping = False
-        while reached < self._total_steps and not stopping:
+        ending = False
+        while reached < self._total_steps and not ending:
             values = session.run(
                 self._step.fetches,
                 {
@@ -260,18 +263,18 @@ class _Loop:
             if values['failed']:
                 raise errors.NonFiniteLossError(
                     f'The loss is {values["loss"]} at step {reached} with learning rate '
-                    f'{values["learning_rate"]:.6g}, on this worker or another; {_AFTER_NAN}'
+                    f'{values["learning_rate"]:.6g}{self._elsewhere}; {_AFTER_NAN}'
                 )
             self._observers.after_step(
                 monitor.StepReport(
                     reached, float(values['loss']), float(values['learning_rate']), values['losses']
                 )
             )
-            stopping = bool(values['stop'])
-            if stopping and self._stop.number:
+            ending = bool(values['stop'])
+            if ending and self._stop.number:
                 name = signal.Signals(self._stop.number).name
                 monitor.say(f'{name}: stopping after step {reached}')
-            if values['save'] or stopping or reached >= self._total_steps:
+            if values['save'] or ending or reached >= self._total_steps:
                 self._save(raw, reached)
             elif reached % self._check_every == 0:
                 self._variables.reconcile(raw, f'after step {reached}')
@@ -382,37 +385,3 @@ class _NoObservers:
 
     def save(self, session: tf.Session, step: int) -> None: ...
     def close(self) -> None: ...
-
-
-class _Stop:
-    """The signal that asked for the end of the run, once there was one."""
-
-    number: int | None = None
-
-    @property
-    def exit_code(self) -> int:
-        return 0 if self.number in (None, signal.SIGUSR1) else 128 + self.number
-
-
-@contextlib.contextmanager
-def _graceful_stop() -> Iterator[_Stop]:
-    """A signal is noted instead of ending the process; a second one ends it at once.
-
-    SIGINT, SIGTERM, and SIGUSR1, which mpirun hands on to its workers and does nothing itself.
-    """
-    stop = _Stop()
-    previous: dict[int, Any] = {}
-
-    def note(number: int, frame: Any) -> None:
-        del frame
-        # No print here: the signal may have come in the middle of one.
-        stop.number = number
-        signal.signal(number, previous[number])
-
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
-        previous[number] = signal.signal(number, note)
-    try:
-        yield stop
-    finally:
-        for caught, handler in previous.items():
-            signal.signal(caught, handler)

@@ -55,7 +55,7 @@ def threads_of_worker(local_size: int) -> int:
 
 
 def horovod_environment(
-    chosen: options.WorkerOptions, environment: Mapping[str, str]
+    chosen: options.ClusterOptions, environment: Mapping[str, str]
 ) -> dict[str, str]:
     """What Horovod reads when it starts, from the flags; what the user has set stays.
 

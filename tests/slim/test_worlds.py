@@ -21,7 +21,7 @@ def test_workers_of_a_host_share_its_cores(monkeypatch):
 
 
 def test_flags_become_horovods_settings_where_the_user_has_set_none():
-    chosen = options.WorkerOptions(
+    chosen = options.ClusterOptions(
         fusion_threshold_mb=32, fusion_cycle_ms=2.5, worker_timeout_secs=90
     )
     assert worlds.horovod_environment(chosen, {'HOROVOD_CYCLE_TIME': '1'}) == {
@@ -29,4 +29,6 @@ def test_flags_become_horovods_settings_where_the_user_has_set_none():
         'HOROVOD_STALL_CHECK_TIME_SECONDS': '45',
         'HOROVOD_STALL_SHUTDOWN_TIME_SECONDS': '90',
     }
-    assert 'HOROVOD_FUSION_THRESHOLD' not in worlds.horovod_environment(options.WorkerOptions(), {})
+    assert 'HOROVOD_FUSION_THRESHOLD' not in worlds.horovod_environment(
+        options.ClusterOptions(), {}
+    )
