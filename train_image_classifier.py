@@ -38,6 +38,7 @@ def train(chosen: options.Training, runtime: startup.Runtime) -> int:
         checkpoints,
         classification,
         cross_replica,
+        mixing,
         optimizers,
         randomness,
         schedules,
@@ -45,6 +46,7 @@ def train(chosen: options.Training, runtime: startup.Runtime) -> int:
     )
 
     # Everything that can be wrong is looked up before anything is built or written.
+    mixing.check(chosen.augmentation, chosen.input.batch_size)
     dataset, network_fn, preprocess = look_up(chosen)
     cluster = runtime.cluster
     agreement.check_flags(cluster, chosen, dataset.num_samples)

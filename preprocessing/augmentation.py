@@ -12,6 +12,7 @@ from typing import Any
 import tensorflow as tf
 
 from preprocessing.image_steps import split_seed
+from slim.errors import UsageError
 
 # An image float32 [h, w, 3] in 0..255 and a strength -1..1, to the same.
 Operation = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
@@ -33,6 +34,8 @@ def rand_augment(
         return None
 
     def augment(image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        if image.shape[-1] != 3:
+            raise UsageError('--randaugment_layers: RandAugment needs images of three channels')
         floats = tf.cast(image, tf.float32)
         for layer_seed in split_seed(seed, layers):
             which_seed, sign_seed = split_seed(layer_seed, 2)

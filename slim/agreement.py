@@ -99,6 +99,7 @@ class Variables:
 
     def __init__(self, cluster: cluster_lib.Cluster) -> None:
         self._cluster = cluster
+        self.of_many_workers = cluster.size > 1
         variables = tf.global_variables()
         self._names = [variable.op.name for variable in variables]
         shapes = [f'{v.op.name} {v.dtype.name} {v.shape}' for v in variables]
@@ -106,11 +107,11 @@ class Variables:
         self._broadcast = cluster.broadcast(variables)
         # Batch norm of a worker sees its part of the batch, so its moving statistics are its own.
         self._reconcile = cluster.average(_statistics(variables))
-        self._reads = [v.read_value() for v in variables] if cluster.size > 1 else []
+        self._reads = [v.read_value() for v in variables] if self.of_many_workers else []
 
     def make_equal(self, session: tf.Session) -> None:
         """Gives every worker the values of rank 0, before the first step, and compares them."""
-        if self._cluster.size > 1:
+        if self.of_many_workers:
             session.run(self._broadcast)
             self._check(session, 'before the first step')
 
@@ -128,7 +129,7 @@ class Variables:
         Raises:
           WorkerError: a variable is not bit for bit the same on all workers.
         """
-        if self._cluster.size > 1:
+        if self.of_many_workers:
             session.run(self._reconcile)
             self._check(session, moment)
 

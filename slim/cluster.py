@@ -175,7 +175,10 @@ def start(chosen: options.WorkerOptions) -> Cluster:
 
 
 def _start_horovod(chosen: options.WorkerOptions) -> Horovod:
-    os.environ.update(worlds.horovod_environment(chosen, os.environ))
+    compression = 'none'
+    if isinstance(chosen, options.ClusterOptions):
+        compression = chosen.gradient_compression
+        os.environ.update(worlds.horovod_environment(chosen, os.environ))
     try:
         hvd = importlib.import_module('horovod.tensorflow')
         hvd.init()
@@ -183,7 +186,7 @@ def _start_horovod(chosen: options.WorkerOptions) -> Horovod:
         raise errors.DeviceError(
             f'--use_horovod: Horovod does not import ({error}); `make test` builds and installs it'
         ) from error
-    return Horovod(hvd, chosen.gradient_compression)
+    return Horovod(hvd, compression)
 
 
 def lost_worker(error: tf.errors.OpError, cluster: Cluster) -> errors.WorkerError | None:

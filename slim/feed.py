@@ -65,4 +65,5 @@ class Feed:
             placed = upcoming.map(lambda number, place, record: (place, record))
             return placed.take(self._batch.batch_size * order.batches_per_step)
 
-        return input_errors.explain(error, self._records, next_records)
+        first_label = self._batch.labels_offset
+        return input_errors.explain(error, self._records, next_records, first_label)

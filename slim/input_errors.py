@@ -11,9 +11,12 @@ import tensorflow as tf
 
 from slim import record_order
 
-# What begins the message of a label outside the classes; label and name of the record follow.
+# What begins the message of a label outside the classes; the first and the last class, the label
+# and the name of the record follow.
 BAD_LABEL = '@label'
-_BAD_LABEL = re.compile(re.escape(BAD_LABEL) + r'\]? \[?(-?\d+)\]? \[?(.*?)\]?(?:\n|$|\t|")')
+_BAD_LABEL = re.compile(
+    re.escape(BAD_LABEL) + r'\]? \[?(-?\d+) (-?\d+) (-?\d+)\]? \[?(.*?)\]?(?:\n|$|\t|")'
+)
 _BAD = (tf.errors.InvalidArgumentError, tf.errors.DataLossError)
 # What TensorFlow puts around a message: where the operation was built, and its name.
 _AROUND = re.compile(
@@ -35,14 +38,14 @@ class Records(Protocol):
     def decode(self) -> Callable[[tf.Tensor], tf.Tensor]: ...
 
 
-def message(error: Exception, records: Records | None = None) -> str:
+def message(error: Exception) -> str:
     """What an error of the pipeline says, in one line."""
     text = str(error)
     label = _BAD_LABEL.search(text)
     if label:
-        classes = f'0 to {records.num_classes - 1}' if records else 'others'
         return (
-            f'record "{label[2]}" has label {label[1]}, but the classes of this set are {classes}'
+            f'record "{label[4]}" has label {label[3]}, but the classes of this set are '
+            f'{label[1]} to {label[2]}'
         )
     return f'A record cannot be used: {" ".join(_AROUND.sub("", text).split())[:300]}'
 
@@ -51,6 +54,7 @@ def explain(
     error: Exception,
     records: Records,
     next_records: Callable[[], tf.data.Dataset] | None = None,
+    first_label: int = 0,
 ) -> str:
     """`FILE, record NUMBER (counted from 0): message`, for which records are read once more.
 
@@ -59,30 +63,31 @@ def explain(
       records: the split.
       next_records: makes ((file, record), serialized) of those that the failed batch was to hold;
         they are looked at first.
+      first_label: the lowest one in use, where labels are shifted.
     """
     print('looking for the record that cannot be used', file=sys.stderr, flush=True)
     place = None
     if isinstance(error, tf.errors.DataLossError):
         place = first_bad_record(records, decode=False)
     else:
-        place = next_records and _first_bad_of(records, next_records)
-        place = place or first_bad_record(records)
-    return f'{place}: {message(error, records)}' if place else message(error, records)
+        place = next_records and _first_bad_of(records, next_records, first_label)
+        place = place or first_bad_record(records, first_label=first_label)
+    return f'{place}: {message(error)}' if place else message(error)
 
 
-def first_bad_record(records: Records, decode: bool = True) -> str | None:
+def first_bad_record(records: Records, decode: bool = True, first_label: int = 0) -> str | None:
     """`FILE, record NUMBER (counted from 0)` of the first that cannot be read, decoded or used.
 
     Reads, and unless that is left out decodes, until there; None if there is none.
     """
-    label_of = _label_of_decoded(records) if decode else lambda record: tf.constant(0)
+    label_of = _label_of_decoded(records) if decode else lambda record: tf.constant(first_label)
     for path in records.data_sources:
         number = 0
         with tf.Graph().as_default(), tf.compat.v1.Session() as session:
             labels = tf.data.TFRecordDataset(path).map(label_of, tf.data.AUTOTUNE)
             label = tf.compat.v1.data.make_one_shot_iterator(labels).get_next()
             try:
-                while 0 <= session.run(label) < records.num_classes:
+                while first_label <= session.run(label) < records.num_classes:
                     number += 1
             except tf.errors.OutOfRangeError:
                 continue
@@ -92,7 +97,9 @@ def first_bad_record(records: Records, decode: bool = True) -> str | None:
     return None
 
 
-def _first_bad_of(records: Records, make_dataset: Callable[[], tf.data.Dataset]) -> str | None:
+def _first_bad_of(
+    records: Records, make_dataset: Callable[[], tf.data.Dataset], first_label: int
+) -> str | None:
     """The same among the ((file, record), serialized) of a dataset."""
     with tf.Graph().as_default(), tf.compat.v1.Session() as session:
         iterator = tf.compat.v1.data.make_initializable_iterator(make_dataset())
@@ -106,7 +113,7 @@ def _first_bad_of(records: Records, make_dataset: Callable[[], tf.data.Dataset])
             except (tf.errors.OutOfRangeError, *_BAD):
                 return None
             try:
-                if 0 <= session.run(label, {record: serialized}) < records.num_classes:
+                if first_label <= session.run(label, {record: serialized}) < records.num_classes:
                     continue
             except _BAD:
                 pass

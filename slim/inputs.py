@@ -160,7 +160,7 @@ def explain_evaluation(
         in_order = record_order.all_records(records.data_sources)
         return in_order.skip(batches * batch.batch_size).take(batch.batch_size)
 
-    return input_errors.explain(error, records, next_records)
+    return input_errors.explain(error, records, next_records, batch.labels_offset)
 
 
 def _map(
@@ -188,7 +188,11 @@ def _example(
     # The plain operation: tf.debugging.Assert's condition costs as much as a function call.
     in_range = tf.raw_ops.Assert(
         condition=(label >= 0) & (label <= highest),
-        data=[tf.constant(input_errors.BAD_LABEL), features['label'], features['filename']],
+        data=[
+            tf.constant(input_errors.BAD_LABEL),
+            tf.stack([batch.labels_offset, records.num_classes - 1, features['label']]),
+            features['filename'],
+        ],
     )
     with tf.control_dependencies([in_range]):
         label = tf.identity(label)

@@ -64,9 +64,12 @@ def run(
 ) -> int:
     """Runs a command to its end; returns its exit code, 128 + n where signal n killed it.
 
-    SIGINT, SIGTERM and SIGHUP to this process go on to the child, which ends in its own way; a
-    child that failed then counts as ended by that signal. One that failed by itself is started
-    again up to `max_restarts` times, except for a wrong command line.
+    SIGINT, SIGTERM and SIGHUP to this process go on to the child, which ends in its own way. To
+    mpirun the first goes as SIGUSR1, as which it reaches the workers; the others make it cut off
+    their output and wait out its time. The code is then 128 + n of the signal n that came.
+
+    A child that failed by itself is started again up to `max_restarts` times, except for a wrong
+    command line.
 
     Args:
       command: the argument list.
@@ -74,22 +77,19 @@ def run(
       environment: of the child; default: that of this process.
     """
     for left in range(max_restarts, -1, -1):
-        code, received = _run_once(command, environment)
-        if received and code:
-            return 128 + received
-        if code in (0, errors.UsageError.exit_code) or not left:
+        code, stopped = _run_once(command, environment)
+        if stopped or code in (0, errors.UsageError.exit_code) or not left:
             break
         print(f'exit code {code}: starting again, {left - 1} more time(s) after this', flush=True)
     return code
 
 
-def _run_once(
-    command: Sequence[str], environment: Mapping[str, str] | None
-) -> tuple[int, int | None]:
-    """The exit code, and the signal that this process got meanwhile."""
+def _run_once(command: Sequence[str], environment: Mapping[str, str] | None) -> tuple[int, bool]:
+    """The exit code, and whether this process got a signal meanwhile."""
     forwarded = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     previous = {number: signal.getsignal(number) for number in forwarded}
     received: list[int] = []
+    gently = os.path.basename(command[0]) == 'mpirun'
     # Ctrl-C reaches the child through the terminal's process group; a second copy would stop it
     # before it has saved. In a session of its own the child gets exactly the copy sent here.
     child = subprocess.Popen(command, start_new_session=True, env=environment)
@@ -97,7 +97,7 @@ def _run_once(
     def forward(number: int, frame: Any) -> None:
         del frame
         received.append(number)
-        child.send_signal(number)
+        child.send_signal(signal.SIGUSR1 if gently and len(received) == 1 else number)
 
     for number in forwarded:
         signal.signal(number, forward)
@@ -106,4 +106,6 @@ def _run_once(
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
-    return (code if code >= 0 else 128 - code), received[0] if received else None
+    if received and gently:
+        return 128 + received[0], True
+    return (code if code >= 0 else 128 - code), bool(received)

@@ -6,6 +6,7 @@ import dataclasses
 import datetime
 import json
 import os
+import sys
 import time
 from collections.abc import Mapping
 
@@ -26,6 +27,20 @@ class StepReport:
     losses: Mapping[str, float]  # parts of the loss, by TensorBoard tag
     data_wait_secs: float = 0.0  # how long the step waited for its batch
     skipped: int = 0  # records left out since the start of this session
+
+
+def say(line: str) -> None:
+    """Prints a line at once. A reader that has gone does not keep the run from its end.
+
+    mpirun closes the pipes of its workers when SIGTERM comes, before they have saved.
+    """
+    try:
+        print(line, flush=True)
+    except BrokenPipeError:
+        # What is left in the buffer would fail once more when Python ends.
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
 
 
 class Monitor:
@@ -90,7 +105,7 @@ class Monitor:
             'epoch {epoch:.2f}  waiting for data {data_wait:.0%}'
         )
         skipped = f'  skipped records {report.skipped}' if report.skipped else ''
-        print(f'{line.format(**record)}{skipped}  time left {left}', flush=True)
+        say(f'{line.format(**record)}{skipped}  time left {left}')
         with tf.gfile.Open(os.path.join(self._folder, METRICS_FILE), 'a') as file:
             file.write(json.dumps({**record, 'time': time.time()}) + '\n')
         if time.monotonic() - self._summary_time >= self._summary_secs:

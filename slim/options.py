@@ -71,6 +71,12 @@ class WorkerOptions:
     num_workers: int = option(
         1, 'number of workers; must be the real one (mpirun -np) where it is given', at_least=1
     )
+
+
+@dataclasses.dataclass(frozen=True)
+class ClusterOptions(WorkerOptions):
+    """Many workers in training."""
+
     worker_timeout_secs: int = option(
         600,
         'seconds without a step after which a worker counts as hung and the whole run ends; more '
@@ -86,12 +92,6 @@ class WorkerOptions:
     fusion_cycle_ms: float | None = option(
         None, 'time in which a bundle is collected; default: that of Horovod', above=0
     )
-
-
-@dataclasses.dataclass(frozen=True)
-class ClusterOptions(WorkerOptions):
-    """Many workers in training."""
-
     check_workers_every_n_steps: int = option(
         1000,
         'steps between two comparisons of all variables of all workers; they are also compared '

@@ -8,7 +8,7 @@ import math
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import tensorflow.compat.v1 as tf
@@ -22,6 +22,7 @@ from slim import (
     options,
     schedules,
     startup,
+    stopping,
     watchdog,
 )
 from slim import cluster as cluster_lib
@@ -184,7 +185,8 @@ def run(
     """Trains to the last step, saves, and returns the exit code.
 
     The code is 0, or 128 + n where signal n ended the run early: the step in progress is finished
-    and saved first. `explain` puts an error of the input pipeline into words.
+    and saved first. After SIGUSR1 it is 0, so that mpirun lets all workers end. `explain` puts an
+    error of the input pipeline into words.
 
     Raises:
       NonFiniteLossError: the loss or a weight is NaN or infinite; nothing is saved after that.
@@ -199,7 +201,7 @@ def run(
         checkpoints.make_folder(chosen.run.train_dir, 'train_dir')
         observers = _Observers(chosen.run, length, start.saver)
     watching = watchdog.watching(cluster, chosen.workers.worker_timeout_secs)
-    with _graceful_stop() as stop, contextlib.closing(observers), watching as guard:
+    with stopping.graceful() as stop, contextlib.closing(observers), watching as guard:
         loop = _Loop(chosen, length.total_steps, step, variables, observers, stop, guard)
         try:
             with tf.train.MonitoredSession(creator) as session:
@@ -210,7 +212,7 @@ def run(
             if mended is None:
                 raise
             raise mended from error
-    return 128 + stop.number if stop.number else 0
+    return stop.exit_code
 
 
 def _expected(
@@ -245,18 +247,20 @@ class _Loop:
         step: Step,
         variables: agreement.Variables,
         observers: _Observers | _NoObservers,
-        stop: _Stop,
+        stop: stopping.Stop,
         guard: watchdog.Guard,
     ) -> None:
         self._total_steps, self._step, self._variables = total_steps, step, variables
         self._check_every = chosen.workers.check_workers_every_n_steps
         self._observers, self._stop, self._guard = observers, stop, guard
+        finite = ' (each worker says its own; one of them is not finite)'
+        self._elsewhere = finite if variables.of_many_workers else ''
 
     def run(self, session: tf.train.MonitoredSession, raw: tf.Session, reached: int) -> None:
         """Steps in `session`, whose hooks count them; saves and compares in the one below it."""
-        stopping = False
+        ending = False
         self.reached = reached
-        while reached < self._total_steps and not stopping:
+        while reached < self._total_steps and not ending:
             values = session.run(
                 self._step.fetches,
                 {
@@ -269,7 +273,7 @@ class _Loop:
             if values['failed']:
                 raise errors.NonFiniteLossError(
                     f'The loss is {values["loss"]} at step {reached} with learning rate '
-                    f'{values["learning_rate"]:.6g}, on this worker or another; {_AFTER_NAN}'
+                    f'{values["learning_rate"]:.6g}{self._elsewhere}; {_AFTER_NAN}'
                 )
             self._observers.after_step(
                 monitor.StepReport(
@@ -281,11 +285,11 @@ class _Loop:
                     int(values.get('skipped', 0)),
                 )
             )
-            stopping = bool(values['stop'])
-            if stopping and self._stop.number:
+            ending = bool(values['stop'])
+            if ending and self._stop.number:
                 name = signal.Signals(self._stop.number).name
-                print(f'{name}: stopping after step {reached}', flush=True)
-            if values['save'] or stopping or reached >= self._total_steps:
+                monitor.say(f'{name}: stopping after step {reached}')
+            if values['save'] or ending or reached >= self._total_steps:
                 self._save(raw, reached)
             elif reached % self._check_every == 0:
                 self._variables.reconcile(raw, f'after step {reached}')
@@ -380,7 +384,7 @@ class _Observers:
             reason = ' '.join(str(error).split())[:200]
             raise errors.OutputError(f'Checkpoint {prefix} cannot be written: {reason}') from error
         self._saved_time = time.monotonic()
-        print(f'saved {path}', flush=True)
+        monitor.say(f'saved {path}')
 
     def close(self) -> None:
         self._monitor.close()
@@ -396,30 +400,3 @@ class _NoObservers:
 
     def save(self, session: tf.Session, step: int) -> None: ...
     def close(self) -> None: ...
-
-
-class _Stop:
-    """The signal that asked for the end of the run, once there was one."""
-
-    number: int | None = None
-
-
-@contextlib.contextmanager
-def _graceful_stop() -> Iterator[_Stop]:
-    """SIGINT and SIGTERM are noted instead of ending the process; a second one ends it at once."""
-    stop = _Stop()
-    previous: dict[int, Any] = {}
-
-    def note(number: int, frame: Any) -> None:
-        del frame
-        # No print here: the signal may have come in the middle of one.
-        stop.number = number
-        signal.signal(number, previous[number])
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        previous[number] = signal.signal(number, note)
-    try:
-        yield stop
-    finally:
-        for caught, handler in previous.items():
-            signal.signal(caught, handler)

@@ -11,15 +11,14 @@ from collections.abc import Mapping
 
 from slim import options
 
-# Launcher, the variable that holds the number of processes, and one that only its processes have.
-# Slurm sets SLURM_NTASKS for the batch script too, SLURM_STEP_NUM_TASKS for what srun starts; an
-# interactive shell under srun is a step of one task. `docs/many_workers.md` lists them as well.
+# Launcher, and the variable that holds the number of processes. Slurm sets SLURM_NTASKS for a batch
+# script too, but SLURM_STEP_NUM_TASKS for what srun starts.
 _STARTERS = (
-    ('mpirun', 'OMPI_COMM_WORLD_SIZE', 'OMPI_COMM_WORLD_RANK'),
-    ('horovodrun', 'HOROVOD_SIZE', 'HOROVOD_RANK'),
-    ('mpirun (MVAPICH)', 'MV2_COMM_WORLD_SIZE', 'MV2_COMM_WORLD_RANK'),
-    ('srun', 'SLURM_STEP_NUM_TASKS', 'SLURM_PROCID'),
-    ('a PMI launcher', 'PMI_SIZE', 'PMI_RANK'),
+    ('mpirun', 'OMPI_COMM_WORLD_SIZE'),
+    ('horovodrun', 'HOROVOD_SIZE'),
+    ('mpirun (MVAPICH)', 'MV2_COMM_WORLD_SIZE'),
+    ('srun', 'SLURM_STEP_NUM_TASKS'),
+    ('a PMI launcher', 'PMI_SIZE'),
 )
 
 
@@ -29,14 +28,13 @@ class World:
 
     starter: str
     size: int
-    rank: int
 
 
 def found(environment: Mapping[str, str]) -> World | None:
     """The world that the environment of a process tells of; None for a process on its own."""
-    for starter, size, rank in _STARTERS:
-        if environment.get(size, '').isdigit() and environment.get(rank, '').isdigit():
-            return World(starter, int(environment[size]), int(environment[rank]))
+    for starter, size in _STARTERS:
+        if environment.get(size, '').isdigit():
+            return World(starter, int(environment[size]))
     return None
 
 
@@ -57,7 +55,7 @@ def threads_of_worker(local_size: int) -> int:
 
 
 def horovod_environment(
-    chosen: options.WorkerOptions, environment: Mapping[str, str]
+    chosen: options.ClusterOptions, environment: Mapping[str, str]
 ) -> dict[str, str]:
     """What Horovod reads when it starts, from the flags; what the user has set stays.
 

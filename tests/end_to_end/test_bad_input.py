@@ -1,10 +1,12 @@
 """What can be wrong is one line with the value and the way out, and leaves nothing behind."""
 
+import io
 import os
 import shutil
 
 import conftest
 import pytest
+from PIL import Image
 
 TRAIN, EVALUATE, DEMO = (
     'train_image_classifier.py',
@@ -56,6 +58,7 @@ WRONG = [
     ([DEMO, '--computation_type=trian'], 2, ["'train'"]),
     ([DEMO, '--dataset_dir=MISSING'], 1, ['MISSING']),
     ([DEMO, '--dataset_dir=DIGITS', '--num_workers=2'], 2, ['mpirun']),
+    ([DEMO, '--dataset_dir=DIGITS', '--use_horovod'], 2, ['--num_workers=N']),
 ]
 
 
@@ -126,3 +129,90 @@ def test_a_damaged_record_is_named_with_its_file_and_number(script, digits, tmp_
     failed = script(name, f'--dataset_dir={damaged}', *conftest.SMALL, *run, code=1)
     first = min(damaged.glob(f'{split}-*'))
     assert f'error: {first}, record 0 (counted from 0): ' in failed.stderr
+
+
+def _rewrite(folder, split, change):
+    """Rewrites the first file of a split, each record as `change(number, features)` wants it."""
+    import tensorflow as tf
+
+    path = str(min(folder.glob(f'{split}-*')))
+    serialized = [record.numpy() for record in tf.data.TFRecordDataset(path)]
+    with tf.io.TFRecordWriter(path) as writer:
+        for number, record in enumerate(serialized):
+            example = tf.train.Example.FromString(record)
+            change(number, example.features.feature)
+            writer.write(example.SerializeToString())
+    return path
+
+
+def _as(image_format, mode='RGB'):
+    def change(number, features):
+        encoded = features['image/encoded'].bytes_list
+        file = io.BytesIO()
+        Image.open(io.BytesIO(encoded.value[0])).convert(mode).save(file, image_format)
+        encoded.value[0] = file.getvalue()
+
+    return change
+
+
+def _cut(number, features):
+    if number == 3:
+        encoded = features['image/encoded'].bytes_list
+        encoded.value[0] = encoded.value[0][:200]
+
+
+def _no_key(number, features):
+    if number == 3:
+        del features['image/class/label']
+
+
+def _no_image(number, features):
+    if number == 3:
+        features['image/encoded'].bytes_list.value[0] = b'not an image'
+
+
+@pytest.mark.parametrize('preprocessing', ['digits', 'inception'])
+@pytest.mark.parametrize('change', [_as('PNG'), _as('JPEG', 'CMYK')], ids=['png', 'cmyk'])
+def test_other_formats_inside_a_record_are_images_too(
+    script, digits, tmp_path, change, preprocessing
+):
+    mixed = tmp_path / 'mixed'
+    shutil.copytree(digits, mixed)
+    _rewrite(mixed, 'train', change)
+    trained = script(
+        TRAIN,
+        f'--dataset_dir={mixed}',
+        *conftest.SMALL,
+        f'--preprocessing_name={preprocessing}',
+        f'--train_dir={tmp_path / "run"}',
+        '--train_image_size=32',
+        '--max_number_of_steps=90',  # all of the 1,437 images
+        '--log_every_n_steps=90',
+    )
+    assert 'global step 90: ' in trained.stdout
+    assert 'skipped' not in trained.stdout
+
+
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [(_cut, 'Invalid JPEG'), (_no_key, 'image/class/label'), (_no_image, 'Unknown image')],
+    ids=['cut jpeg', 'no label', 'no image'],
+)
+def test_a_bad_record_is_named_or_skipped_and_counted(script, digits, tmp_path, change, message):
+    damaged = tmp_path / 'damaged'
+    shutil.copytree(digits, damaged)
+    path = _rewrite(damaged, 'train', change)
+    run = [
+        f'--dataset_dir={damaged}',
+        *conftest.SMALL,
+        '--preprocessing_name=inception',
+        '--train_image_size=32',
+        '--max_number_of_steps=92',  # all of the 1,437 images
+        '--log_every_n_steps=46',
+    ]
+    failed = script(TRAIN, *run, f'--train_dir={tmp_path / "stop"}', code=1)
+    assert f'error: {path}, record 3 (counted from 0): ' in failed.stderr
+    assert message in failed.stderr
+    skipped = script(TRAIN, *run, f'--train_dir={tmp_path / "skip"}', '--on_data_error=skip')
+    last = skipped.stdout.split('global step 92: ')[1].splitlines()[0]
+    assert '  skipped records 1  ' in last

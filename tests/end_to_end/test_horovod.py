@@ -101,15 +101,21 @@ def test_training_with_two_workers_logs_and_saves_once(cache, digits, script, tm
     records = (tmp_path / 'metrics.jsonl').read_text().splitlines()
     assert len(records) == 3
     assert len([name for name in os.listdir(tmp_path) if 'tfevents' in name]) == 1
-    evaluated = script(
-        'eval_image_classifier.py',
+    evaluation = [
         f'--dataset_dir={digits}',
         f'--checkpoint_path={tmp_path}',
-        f'--eval_dir={tmp_path / "eval"}',
         '--eval_image_size=32',
         *conftest.SMALL,
-    )
-    assert 'images: 360/360' in evaluated.stdout
+    ]
+    one = script('eval_image_classifier.py', *evaluation, f'--eval_dir={tmp_path / "one"}').stdout
+    program = str(conftest.ROOT / 'eval_image_classifier.py')
+    two = mpirun(cache, program, '--use_horovod', *evaluation, f'--eval_dir={tmp_path / "two"}')
+    assert two.count('images: 360/360') == 1
+    results = [
+        json.loads((tmp_path / part / 'eval_results.json').read_text()) for part in ('one', 'two')
+    ]
+    assert results[0] == results[1]
+    assert f'Accuracy: {results[0]["accuracy"]:.4f}' in one
 
 
 def test_a_wrong_number_of_workers_is_said(cache, digits, tmp_path):

@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 from preprocessing import augmentation, preprocessing_factory
+from slim.errors import UsageError
 
 
 def decode(encoded):
@@ -68,6 +69,11 @@ def test_rand_augment_is_a_function_of_the_seed(run_seeds, photo):
     assert views.dtype == np.uint8
     np.testing.assert_array_equal(views, again)
     assert len({view.tobytes() for view in views}) > 15
+
+
+def test_images_of_one_channel_are_refused(photo):
+    with pytest.raises(UsageError, match='three channels'):
+        augmentation.rand_augment(1, 5)(tf.constant(photo[..., :1]), tf.constant([1, 2]))
 
 
 def test_no_layers_are_no_augmentation():

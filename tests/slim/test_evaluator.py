@@ -79,3 +79,11 @@ def test_the_result_is_printed_and_written_under_the_classic_tags(tmp_path, caps
         'eval/Accuracy': (9, 0.25),
         'eval/Recall_5': (9, 0.75),
     }
+
+
+def test_workers_share_out_files_and_batches():
+    files = [f'f{n}' for n in range(5)]
+    parts = [evaluator.part_of_worker(files, 7, rank, 3) for rank in range(3)]
+    assert sorted(file for part in parts for file in part.files) == files
+    assert [part.max_batches for part in parts] == [3, 2, 2]
+    assert evaluator.part_of_worker(files[:1], None, 1, 2) == evaluator.Part((), None)

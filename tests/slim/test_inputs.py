@@ -189,7 +189,7 @@ def test_a_label_outside_the_classes_names_record_label_and_classes(tmp_path, ma
     )
     with pytest.raises(tf.errors.InvalidArgumentError) as failure:
         take(pipeline, 3)
-    message = input_errors.message(failure.value, records)
+    message = input_errors.message(failure.value)
     assert message == 'record "n-7" has label -7, but the classes of this set are 0 to 3'
     named = input_errors.explain(failure.value, records)
     assert named == f'{records.data_sources[0]}, record 3 (counted from 0): {message}'
@@ -200,7 +200,7 @@ def test_a_truncated_file_is_an_error_and_no_silent_end(records):
         file.truncate(47)  # inside the third record's bytes
     with pytest.raises(tf.errors.DataLossError) as failure:
         take(training(records), 15)
-    message = input_errors.message(failure.value, records)
+    message = input_errors.message(failure.value)
     assert message.startswith('A record cannot be used: truncated record')
     assert '\n' not in message
     assert '[[' not in message

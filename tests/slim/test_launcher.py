@@ -49,3 +49,39 @@ def test_signals_go_on_to_the_child(tmp_path, number):
         time.sleep(0.02)
     process.send_signal(number)
     assert process.wait(30) == 55
+
+
+@pytest.mark.parametrize(
+    ('codes', 'restarts', 'expected', 'runs'),
+    [((7, 0), 1, 0, 2), ((7, 8, 9), 1, 8, 2), ((2, 0), 3, 2, 1), ((0,), 3, 0, 1)],
+)
+def test_what_failed_by_itself_is_started_again(tmp_path, codes, restarts, expected, runs):
+    count = tmp_path / 'count'
+    program = (
+        'import pathlib, sys\n'
+        f'count = pathlib.Path({str(count)!r})\n'
+        'done = len(count.read_text()) if count.exists() else 0\n'
+        'count.write_text("x" * (done + 1))\n'
+        f'sys.exit({codes}[done])\n'
+    )
+    assert launcher.run([sys.executable, '-c', program], restarts) == expected
+    assert len(count.read_text()) == runs
+
+
+def test_mpirun_gets_the_first_signal_as_one_that_it_hands_on(tmp_path):
+    fake = tmp_path / 'mpirun'
+    fake.write_text(
+        f'#!{sys.executable}\n'
+        'import pathlib, signal, sys, time\n'
+        'signal.signal(signal.SIGUSR1, lambda *_: sys.exit(0))\n'
+        f'pathlib.Path({str(tmp_path / "ready")!r}).touch()\n'
+        'time.sleep(60)\n'
+    )
+    fake.chmod(0o755)
+    parent = f'import sys\nfrom slim import launcher\nsys.exit(launcher.run([{str(fake)!r}], 1))\n'
+    process = subprocess.Popen([sys.executable, '-c', parent])
+    deadline = time.monotonic() + 30
+    while not (tmp_path / 'ready').exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(30) == 128 + signal.SIGTERM

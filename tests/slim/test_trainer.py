@@ -10,7 +10,7 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 import slim
-from slim import checkpoints, cluster, errors, options, randomness, schedules, trainer
+from slim import checkpoints, cluster, errors, options, randomness, schedules, stopping, trainer
 
 LENGTH = schedules.RunLength(total_steps=8, images_per_step=4, images_per_epoch=16)
 
@@ -19,6 +19,7 @@ def chosen(train_dir, steps=8, **run):
     return options.Training(
         dataset=options.DatasetOptions(),
         input=options.TrainingInputOptions(batch_size=4),
+        augmentation=options.AugmentationOptions(),
         network=options.TrainingNetworkOptions(),
         schedule=options.ScheduleOptions(),
         optimizer=options.OptimizerOptions(),
@@ -164,7 +165,7 @@ def test_a_signal_is_only_noted_and_a_second_one_ends_the_process(number, capsys
     ended = []
     previous = signal.signal(number, lambda *_: ended.append('ended'))
     try:
-        with trainer._graceful_stop() as stop:
+        with stopping.graceful() as stop:
             os.kill(os.getpid(), number)
             assert (stop.number, ended) == (number, [])
             # The signal may come in the middle of a print, where another one is an error.
