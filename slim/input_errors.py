@@ -80,14 +80,14 @@ def first_bad_record(records: Records, decode: bool = True, first_label: int = 0
 
     Reads, and unless that is left out decodes, until there; None if there is none.
     """
-    label_of = _label_of_decoded(records) if decode else lambda record: tf.constant(first_label)
+    label_of = _label_of_decoded(records) if decode else lambda record: (first_label, 0)
     for path in records.data_sources:
         number = 0
         with tf.Graph().as_default(), tf.compat.v1.Session() as session:
             labels = tf.data.TFRecordDataset(path).map(label_of, tf.data.AUTOTUNE)
             label = tf.compat.v1.data.make_one_shot_iterator(labels).get_next()
             try:
-                while first_label <= session.run(label) < records.num_classes:
+                while first_label <= session.run(label)[0] < records.num_classes:
                     number += 1
             except tf.errors.OutOfRangeError:
                 continue
@@ -113,23 +113,22 @@ def _first_bad_of(
             except (tf.errors.OutOfRangeError, *_BAD):
                 return None
             try:
-                if first_label <= session.run(label, {record: serialized}) < records.num_classes:
+                if first_label <= session.run(label, {record: serialized})[0] < records.num_classes:
                     continue
             except _BAD:
                 pass
             return _named(records.data_sources[file], number)
 
 
-def _label_of_decoded(records: Records) -> Callable[[tf.Tensor], tf.Tensor]:
-    """The label of a record, once its image is decoded."""
+def _label_of_decoded(records: Records) -> Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
+    """The label of a record and the shape of its image, which has to be decoded for it."""
 
     @record_order.as_written
-    def label(record: tf.Tensor) -> tf.Tensor:
+    def label_and_shape(record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         features = records.parse(record)
-        with tf.control_dependencies([records.decode(features['encoded'])]):
-            return tf.identity(features['label'])
+        return features['label'], tf.shape(records.decode(features['encoded']))
 
-    return label
+    return label_and_shape
 
 
 def _named(path: str, number: int) -> str:
