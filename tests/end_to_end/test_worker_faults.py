@@ -15,29 +15,42 @@ import tensorflow as tf
 pytest.importorskip('horovod', reason='Horovod is not installed; make horovod builds it')
 
 
-def launch(cache, digits, train_dir, *flags):
-    """The launcher, training with two workers; it saves about every second."""
-    return subprocess.Popen(
-        [
-            sys.executable,
-            str(conftest.ROOT / 'demo_mobilenetv2.py'),
-            '--computation_type=train',
-            '--use_horovod',
-            '--num_workers=2',
-            '--map_by=none',
-            f'--dataset_dir={digits}',
-            f'--train_dir={train_dir}',
-            '--train_image_size=32',
-            '--save_interval_secs=1',
-            '--log_every_n_steps=1',
-            *conftest.SMALL,
-            *flags,
-        ],
-        env=conftest.worker_environment(cache),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+@pytest.fixture
+def launch(cache, digits, tmp_path):
+    """Starts the launcher, training with two workers; it saves about every second."""
+    started = []
+
+    def start(*flags):
+        started.append(
+            subprocess.Popen(
+                [
+                    sys.executable,
+                    str(conftest.ROOT / 'demo_mobilenetv2.py'),
+                    '--computation_type=train',
+                    '--use_horovod',
+                    '--num_workers=2',
+                    '--map_by=none',
+                    f'--dataset_dir={digits}',
+                    f'--train_dir={tmp_path}',
+                    '--train_image_size=32',
+                    '--save_interval_secs=1',
+                    '--log_every_n_steps=1',
+                    *conftest.SMALL,
+                    *flags,
+                ],
+                env=conftest.worker_environment(cache),
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
+        )
+        return started[0]
+
+    yield start
+    # Where the test has failed: mpirun ends when its workers do.
+    started[0].kill()
+    for process in workers(tmp_path).values():
+        os.kill(process, signal.SIGKILL)
 
 
 def workers(train_dir):
@@ -75,12 +88,9 @@ def finish(launcher, code):
     return out
 
 
-def test_a_killed_worker_ends_the_run_and_a_restart_finishes_it(cache, digits, tmp_path):
+def test_a_killed_worker_ends_the_run_and_a_restart_finishes_it(launch, tmp_path):
     steps = 150
     launcher = launch(
-        cache,
-        digits,
-        tmp_path,
         f'--max_number_of_steps={steps}',
         '--max_restarts=1',
         '--stop_grace_secs=3',
@@ -96,8 +106,8 @@ def test_a_killed_worker_ends_the_run_and_a_restart_finishes_it(cache, digits, t
     assert not workers(tmp_path)
 
 
-def test_sigterm_to_the_launcher_saves_and_ends_all_workers(cache, digits, tmp_path):
-    launcher = launch(cache, digits, tmp_path, '--max_number_of_steps=100000', '--max_restarts=1')
+def test_sigterm_to_the_launcher_saves_and_ends_all_workers(launch, tmp_path):
+    launcher = launch('--max_number_of_steps=100000', '--max_restarts=1')
     wait_for_a_checkpoint(launcher, tmp_path)
     launcher.send_signal(signal.SIGTERM)
     out = finish(launcher, 128 + signal.SIGTERM)
@@ -110,11 +120,8 @@ def test_sigterm_to_the_launcher_saves_and_ends_all_workers(cache, digits, tmp_p
 
 
 @pytest.mark.slow
-def test_a_hung_worker_is_named_and_ends_the_run(cache, digits, tmp_path):
+def test_a_hung_worker_is_named_and_ends_the_run(launch, tmp_path):
     launcher = launch(
-        cache,
-        digits,
-        tmp_path,
         '--max_number_of_steps=100000',
         '--worker_timeout_secs=60',
         '--stop_grace_secs=5',
