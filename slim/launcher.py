@@ -52,8 +52,12 @@ def for_workers(
 
 def mpi_environment(chosen: options.LaunchOptions) -> dict[str, str]:
     """What mpirun is told in the environment; what the user has set stays."""
-    # Open MPI otherwise kills the workers one second after SIGTERM, before they have saved.
-    wanted = {'OMPI_MCA_odls_base_sigkill_timeout': str(chosen.stop_grace_secs)}
+    wanted = {
+        # Open MPI otherwise kills the workers one second after SIGTERM, before they have saved.
+        'OMPI_MCA_odls_base_sigkill_timeout': str(chosen.stop_grace_secs),
+        # Horovod's thread waits in MPI; spinning there, it takes a core from the computation.
+        'OMPI_MCA_mpi_yield_when_idle': '1',
+    }
     if chosen.visible_modules:
         wanted['HABANA_VISIBLE_MODULES'] = chosen.visible_modules
     return {**wanted, **os.environ}

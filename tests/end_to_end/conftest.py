@@ -27,6 +27,7 @@ def worker_environment(cache):
         **user_environment(cache),
         'OMPI_ALLOW_RUN_AS_ROOT': '1',
         'OMPI_ALLOW_RUN_AS_ROOT_CONFIRM': '1',
+        'OMPI_MCA_mpi_yield_when_idle': '1',
         'PYTHONPATH': str(ROOT),
     }
 
