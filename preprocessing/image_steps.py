@@ -6,7 +6,7 @@ import tensorflow as tf
 
 # Knuth's multiplier. TensorFlow's stateless generators scramble a seed before they use it, so that
 # seeds need only be different, also those that are split off a split one.
-_SPLIT_FACTOR = 1_812_433_253 - 2**32
+_SPLIT_FACTOR = 1_812_433_253
 
 
 def split_seed(seed: tf.Tensor | None, count: int) -> list[tf.Tensor]:
