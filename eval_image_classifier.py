@@ -48,6 +48,7 @@ def evaluate(chosen: options.Evaluation, runtime: startup.Runtime) -> int:
         chosen.input.num_preprocessing_threads,
     )
 
+    print(runtime, flush=True)
     with tf.Graph().as_default():
         with tf.device('/device:CPU:0'):
             pipeline = inputs.evaluation_batches(dataset, preprocess, batch)

@@ -33,7 +33,15 @@ def train(chosen: options.Training, runtime: startup.Runtime) -> int:
     import tensorflow.compat.v1 as tf
 
     from deployment import model_deploy
-    from slim import checkpoints, classification, optimizers, randomness, schedules, trainer
+    from slim import (
+        checkpoints,
+        classification,
+        optimizers,
+        precision,
+        randomness,
+        schedules,
+        trainer,
+    )
 
     # Everything that can be wrong is looked up before anything is built or written.
     dataset, network_fn, preprocess = look_up(chosen)
@@ -76,7 +84,10 @@ def train(chosen: options.Training, runtime: startup.Runtime) -> int:
                     tf.trainable_variables(), chosen.tuning.trainable_scopes
                 ),
             )
-            update = trainer.Update(optimizer, gradients, update_ops, averages)
+            total_loss, kept = precision.adapt_training_graph(
+                runtime.device.kind, runtime.dtype, total_loss
+            )
+            update = trainer.Update(optimizer, gradients, update_ops, averages, kept)
             step = trainer.build_step(global_step, total_loss, learning_rate, update, cluster)
         start = checkpoints.start(origin, chosen.tuning)
         return trainer.run(chosen, length, start, step, cluster, runtime.session_config(), dataset)

@@ -19,15 +19,25 @@ class Runtime:
 
     device: Any  # devices.Device
     cluster: Any  # cluster.Cluster
+    dtype: str = 'fp32'
+
+    def __str__(self) -> str:
+        from slim import precision
+
+        shown = precision.describe(self.device.kind, self.dtype)
+        return f'device {self.device.kind} ({self.device.reason}), {shown}'
 
     def session_config(self) -> Any:
         """ConfigProto of sessions. Cards leave to the CPU what they have no kernel for."""
         import tensorflow.compat.v1 as tf
 
+        from slim import precision
+
         config = tf.ConfigProto(allow_soft_placement=self.device.kind != 'CPU')
         if self.device.kind == 'GPU' and self.cluster.size > 1:
             # One process uses one card: the host's workers take them in turn.
             config.gpu_options.visible_device_list = str(self.cluster.local_rank)
+        precision.configure(config, self.device.kind, self.dtype)
         return config
 
 
@@ -52,7 +62,7 @@ def start(device: options.DeviceOptions, workers: options.ClusterOptions | None 
     chosen = devices.choose(device.device)
     precision.check(chosen.kind, device)
     cluster = cluster_lib.start(workers or options.ClusterOptions())
-    return Runtime(chosen, cluster)
+    return Runtime(chosen, cluster, device.dtype)
 
 
 # What TensorFlow writes on each start whatever TF_CPP_MIN_LOG_LEVEL says.

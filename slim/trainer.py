@@ -29,13 +29,14 @@ class Update:
     gradients: cluster_lib.GradientsAndVariables  # of this worker
     update_ops: Sequence[tf.Operation]  # moving statistics
     averages: checkpoints.MovingAverages | None
+    also_run: Sequence[tf.Operation] = ()  # with every step, for what running them brings about
 
 
 @dataclasses.dataclass(frozen=True)
 class Step:
     """The tensors of one training step; running `fetches` performs it."""
 
-    fetches: Mapping[str, Any]  # step, loss, learning_rate, losses, failed, stop
+    fetches: Mapping[str, Any]  # step, loss, learning_rate, losses, failed, stop, also_run
     stop_requested: Any  # bool placeholder, fed true once this process is told to stop
     weights_finite: Any  # bool scalar, run before each save
     averages: checkpoints.MovingAverages | None
@@ -59,8 +60,7 @@ def announce(
     if runtime.cluster.rank == 0:
         epochs = length.total_steps * length.images_per_step / length.images_per_epoch
         print(
-            f'device {runtime.device.kind} ({runtime.device.reason}), '
-            f'{runtime.cluster.size} worker(s)\n'
+            f'{runtime}, {runtime.cluster.size} worker(s)\n'
             f'{chosen.network.model_name} on {length.images_per_epoch} images of '
             f'{chosen.dataset.dataset_dir}: {length.total_steps} steps of {length.images_per_step} '
             f'images are {epochs:.2f} epochs\n'
@@ -105,6 +105,7 @@ def build_step(
         'losses': _loss_parts(total_loss),
         'failed': cluster.any_worker(tf.logical_not(finite), 'failed'),
         'stop': cluster.any_worker(stop_requested, 'stop'),
+        'also_run': list(update.also_run),
     }
     norms = [tf.nn.l2_loss(variable.read_value()) for _, variable in pairs]
     return Step(
