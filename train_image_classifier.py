@@ -60,7 +60,8 @@ def train(chosen: options.Training, runtime: startup.Runtime) -> int:
         deployment = model_deploy.DeploymentConfig(
             chosen.clones.num_clones, chosen.clones.clone_on_cpu
         )
-        with tf.device(deployment.variables_device()):
+        # On the host: an HPU has no int64.
+        with tf.device(deployment.inputs_device()):
             global_step = tf.train.create_global_step()
         with tf.device(deployment.inputs_device()):
             next_batch = batches(chosen, dataset, preprocess, image_size, cluster, origin.step)
@@ -90,7 +91,16 @@ def train(chosen: options.Training, runtime: startup.Runtime) -> int:
             update = trainer.Update(optimizer, gradients, update_ops, averages, kept)
             step = trainer.build_step(global_step, total_loss, learning_rate, update, cluster)
         start = checkpoints.start(origin, chosen.tuning)
-        return trainer.run(chosen, length, start, step, cluster, runtime.session_config(), dataset)
+        return trainer.run(
+            chosen,
+            length,
+            start,
+            step,
+            cluster,
+            runtime.session_config(),
+            dataset,
+            look_at_placement=runtime.device.kind != 'CPU',
+        )
 
 
 def look_up(chosen: options.Training) -> tuple[Any, Any, Any]:

@@ -35,8 +35,15 @@ class Training:
 
         from deployment import model_deploy
         from nets import nets_factory
-        from slim import classification, checkpoints, cluster, optimizers, options
-        from slim import precision, trainer
+        from slim import (
+            checkpoints,
+            classification,
+            cluster,
+            optimizers,
+            options,
+            precision,
+            trainer,
+        )
 
         self._tf = tf
         with tf.Graph().as_default():
@@ -106,9 +113,10 @@ def measure(arguments: argparse.Namespace) -> None:
 
     warnings.simplefilter('ignore')
     tf.disable_eager_execution()
-    size = arguments.image_size or nets_factory.get_network_fn(
-        arguments.model, CLASSES
-    ).default_image_size
+    size = (
+        arguments.image_size
+        or nets_factory.get_network_fn(arguments.model, CLASSES).default_image_size
+    )
     random = np.random.default_rng(0)
     batch = arguments.batch_size * arguments.cores
     images = random.uniform(-1, 1, [batch, size, size, 3]).astype(np.float32)
@@ -156,7 +164,9 @@ def main() -> None:
     for cores in (1, 2):
         if cores <= len(os.sched_getaffinity(0)):
             # A process of its own: TensorFlow takes the cores that are there when it starts.
-            subprocess.run([sys.executable, __file__, *sys.argv[1:], f'--cores={cores}'], check=True)
+            subprocess.run(
+                [sys.executable, __file__, *sys.argv[1:], f'--cores={cores}'], check=True
+            )
 
 
 if __name__ == '__main__':

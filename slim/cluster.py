@@ -5,6 +5,7 @@ Both have the same interface, so the trainer has one path. Rank 0 alone writes c
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ from typing import Any, Protocol
 
 import tensorflow.compat.v1 as tf
 
-from slim import errors, options
+from slim import compat, devices, errors, options
 
 GradientsAndVariables = Sequence[tuple[Any, tf.Variable]]
 
@@ -65,13 +66,21 @@ class Horovod:
     def _average(self, gradient: Any, variable: tf.Variable) -> Any:
         # Every worker names its tensors by the variable, so that Horovod pairs them.
         name = f'gradient_{variable.op.name.replace("/", "_")}'
-        return self._hvd.allreduce(gradient, op=self._hvd.Average, name=name)
+        with self._placed():
+            return self._hvd.allreduce(gradient, op=self._hvd.Average, name=name)
+
+    def _placed(self) -> contextlib.AbstractContextManager:
+        """On the CPU, unless Horovod was built for the device that the process computes on."""
+        kernels = compat.device_types_of_kernels('HorovodAllreduce')
+        built_for_device = devices.chosen_device_type() in kernels
+        return contextlib.nullcontext() if built_for_device else tf.device('/device:CPU:0')
 
     def broadcast(self, variables: Sequence[tf.Variable]) -> tf.Operation:
         return self._hvd.broadcast_variables(list(variables), root_rank=0)
 
     def any_worker(self, flag: Any, name: str) -> Any:
-        return self._hvd.allreduce(tf.cast(flag, tf.int32), op=self._hvd.Sum, name=name) > 0
+        with tf.device('/device:CPU:0'):
+            return self._hvd.allreduce(tf.cast(flag, tf.int32), op=self._hvd.Sum, name=name) > 0
 
 
 def start(chosen: options.ClusterOptions) -> Cluster:

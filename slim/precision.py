@@ -1,48 +1,48 @@
-"""fp32 | bf16 on each device. What the HPU's bridge reads is set before TensorFlow is imported."""
+"""fp32 | bf16 on each device: what is allowed, and what has to be set for it."""
 
 from __future__ import annotations
 
-import os
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from slim import errors, options
+from slim import bf16_config, errors, options
 
 
-def check(device_type: str, chosen: options.DeviceOptions) -> None:
-    """UsageError for a precision that the device does not train in.
+def check_flags(chosen: options.DeviceOptions) -> None:
+    """UsageError for flags that fit no device. Before anything is loaded."""
+    path = chosen.bf16_config_path
+    if path and chosen.dtype != 'bf16':
+        raise errors.UsageError(f'--bf16_config_path={path} has no effect without --dtype=bf16')
+    if path:
+        bf16_config.check(path)
 
-    Args:
-      device_type: 'HPU', 'GPU' or 'CPU'.
-      chosen: the flags.
-    """
+
+def check_device(device_type: str, chosen: options.DeviceOptions) -> None:
+    """UsageError for a precision that the device ('HPU', 'GPU' or 'CPU') does not train in."""
     if chosen.dtype == 'bf16' and device_type == 'GPU':
         raise errors.UsageError(
             '--dtype=bf16 is not available on GPU, where TensorFlow rewrites graphs to fp16 only; '
             'use --dtype=fp32 there'
         )
-    path = chosen.bf16_config_path
-    if path and chosen.dtype != 'bf16':
-        raise errors.UsageError(f'--bf16_config_path={path} has no effect without --dtype=bf16')
-    if path and not os.path.isfile(path):
-        raise errors.UsageError(f'--bf16_config_path={path}: no such file')
-    if path and device_type != 'HPU':
+    if chosen.bf16_config_path and device_type != 'HPU':
         raise errors.UsageError(
-            f'--bf16_config_path={path} is for HPUs; the computing device is a {device_type}'
+            f'--bf16_config_path={chosen.bf16_config_path} is for an HPU, but this run computes on '
+            f'{device_type}: leave it away'
         )
 
 
-def prepare_environment(chosen: options.DeviceOptions) -> None:
-    """Sets TF_BF16_CONVERSION for the HPU's bridge (facts: its user guide, Runtime Variables).
+def bridge_environment(chosen: options.DeviceOptions, already: Mapping[str, str]) -> dict[str, str]:
+    """TF_BF16_CONVERSION for the HPU's library (its user guide, Runtime Variables).
 
-    '0' is off, 'full' converts every operation that can be, a path names a JSON file with lists of
-    operations. A value that the user has set stays, unless --dtype=bf16 asks for another.
+    '0' is off, 'full' converts every operation that can be, 'basic' few of them, a path names a
+    JSON file with lists. What the user has set stays, unless a flag asks for something else.
     """
+    value = already.get('TF_BF16_CONVERSION', '').strip()
     if chosen.dtype == 'bf16':
-        os.environ['TF_BF16_CONVERSION'] = chosen.bf16_config_path or 'full'
-    else:
-        os.environ.setdefault('TF_BF16_CONVERSION', '0')
+        is_off = value.lower() in ('', '0', 'false')
+        value = chosen.bf16_config_path or ('full' if is_off else value)
+    return {'TF_BF16_CONVERSION': value or '0'}
 
 
 def configure(config: Any, device_type: str, dtype: str) -> None:

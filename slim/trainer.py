@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import os
 import signal
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import tensorflow.compat.v1 as tf
 
-from slim import checkpoints, errors, inputs, monitor, options, schedules, startup
+from slim import checkpoints, errors, inputs, monitor, options, placement, schedules, startup
 from slim import cluster as cluster_lib
 
 _AFTER_NAN = (
@@ -133,11 +134,13 @@ def run(
     cluster: cluster_lib.Cluster,
     session_config: tf.ConfigProto | None = None,
     records: inputs.RecordSet | None = None,
+    look_at_placement: bool = False,
 ) -> int:
     """Trains to the last step, saves, and returns the exit code.
 
     The code is 0, or 128 + n where signal n ended the run early: the step in progress is finished
-    and saved first. `records` are where one that cannot be used is looked for.
+    and saved first. `records` are where one that cannot be used is looked for. `look_at_placement`
+    checks after the first step that the variables and the network are where they were put.
 
     Raises:
       NonFiniteLossError: the loss or a weight is NaN or infinite; nothing is saved after that.
@@ -155,7 +158,10 @@ def run(
         try:
             with tf.train.MonitoredSession(creator) as session:
                 observers.start(creator.session, creator.first_step)
-                _loop(creator.first_step, length.total_steps, session, step, observers, stop)
+                first: Callable[..., Mapping[str, Any]] = _plain_step
+                if look_at_placement:
+                    first = functools.partial(_first_step_placed, prints=cluster.rank == 0)
+                _loop(creator.first_step, length.total_steps, session, step, observers, stop, first)
         except (tf.errors.InvalidArgumentError, tf.errors.DataLossError) as error:
             raise errors.DataError(inputs.readable_error(error, records)) from error
         except tf.errors.ResourceExhaustedError as error:
@@ -173,10 +179,12 @@ def _loop(
     step: Step,
     observers: _Observers | _NoObservers,
     stop: _Stop,
+    run_step: Callable[..., Mapping[str, Any]],
 ) -> None:
     stopping = False
     while reached < total_steps and not stopping:
-        values = session.run(step.fetches, {step.stop_requested: stop.number is not None})
+        values = run_step(session, step, {step.stop_requested: stop.number is not None})
+        run_step = _plain_step
         reached = int(values['step'])
         if values['failed']:
             raise errors.NonFiniteLossError(
@@ -191,6 +199,25 @@ def _loop(
     if stop.number:
         print(f'{signal.Signals(stop.number).name}: stopping after step {reached}', flush=True)
     observers.finish()
+
+
+def _plain_step(
+    session: tf.train.MonitoredSession, step: Step, fed: dict[Any, Any]
+) -> Mapping[str, Any]:
+    return session.run(step.fetches, fed)
+
+
+def _first_step_placed(
+    session: tf.train.MonitoredSession, step: Step, fed: dict[Any, Any], prints: bool
+) -> Mapping[str, Any]:
+    """A step that prints where its operations are; DeviceError where they do not belong."""
+    report = tf.RunMetadata()
+    watched = tf.RunOptions(output_partition_graphs=True)
+    values = session.run(step.fetches, fed, options=watched, run_metadata=report)
+    line = placement.check(session.graph, report.partition_graphs)
+    if prints:
+        print(line, flush=True)
+    return values
 
 
 class _SessionCreator(tf.train.SessionCreator):
