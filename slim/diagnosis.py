@@ -109,8 +109,10 @@ def _cpu() -> list[Finding]:
 
 def _gpu() -> list[Finding]:
     missing = devices.MISSING['gpu']()
-    mend = f'with an NVIDIA card: pip install "tensorflow[and-cuda]=={devices.package_version("tensorflow")}"'
-    return [Finding('GPU', missing[0] if missing else 'there', mend if missing else '', ('gpu',))]
+    if not missing:
+        return [Finding('GPU', 'there')]
+    package = f'tensorflow[and-cuda]=={devices.package_version("tensorflow")}'
+    return [Finding('GPU', missing[0], f"with an NVIDIA card: pip install '{package}'", ('gpu',))]
 
 
 def _hpu() -> list[Finding]:

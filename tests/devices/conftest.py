@@ -55,12 +55,12 @@ def software_hpu() -> str:
     return str(library)
 
 
-@pytest.fixture
-def on_hpu(software_hpu, tmp_path):
+@pytest.fixture(scope='module')
+def on_hpu(software_hpu, tmp_path_factory):
     """Runs a function of hpu_child.py in a process with software HPUs; returns what it returns."""
 
     def run(function, *arguments, hpus=1, lacks='', command=()):
-        result = tmp_path / f'{function}.json'
+        result = tmp_path_factory.mktemp(function) / 'result.json'
         environment = {
             **os.environ,
             'PYTHONPATH': str(ROOT),

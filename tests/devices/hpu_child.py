@@ -1,4 +1,4 @@
-"""Runs in a process of its own, with software HPUs: python3 hpu_child.py LIBRARY RESULT FUNCTION ...
+"""A process with software HPUs: python3 hpu_child.py LIBRARY RESULT FUNCTION [ARGUMENT...]
 
 Writes what the function returns to RESULT as JSON.
 """
@@ -10,6 +10,7 @@ import os
 import sys
 import warnings
 
+import numpy as np
 import tensorflow.compat.v1 as tf
 
 warnings.simplefilter('ignore')
@@ -27,6 +28,7 @@ from slim import (  # noqa: E402
     optimizers,
     options,
     placement,
+    randomness,
     startup,
     trainer,
 )
@@ -35,24 +37,30 @@ CLASSES, SIZE, BATCH = 10, 32, 4
 
 
 class _Run:
-    """mobilenet_v2's training graph as the training script builds it, and a session for it."""
+    """A network's training graph as the training script builds it, and a session for it."""
 
-    def __init__(self, device_type='HPU', num_clones=1, workers=None, hard=False):
+    def __init__(
+        self, device_type='HPU', network='mobilenet_v2_035', num_clones=1, workers=None, hard=False
+    ):
         self.workers = workers or cluster.SingleProcess()
         tf.set_random_seed(5)
         config = model_deploy.DeploymentConfig(num_clones, device_type=device_type)
         with tf.device(config.inputs_device()):
             global_step = tf.train.create_global_step()
-            images = tf.random.stateless_uniform([BATCH, SIZE, SIZE, 3], [1, 2], -1, 1)
-            labels = tf.random.stateless_uniform([BATCH], [3, 4], 0, CLASSES, tf.int64)
+            random = np.random.default_rng(1)
+            images = random.uniform(-1, 1, [BATCH, SIZE, SIZE, 3]).astype(np.float32)
+            labels = random.integers(0, CLASSES, [BATCH])
+            batches = tf.data.Dataset.from_tensors((images, labels)).repeat()
+            self._iterator = tf.data.make_initializable_iterator(batches)
         network_fn = nets_factory.get_network_fn(
-            'mobilenet_v2_035', CLASSES, weight_decay=4e-5, is_training=True
+            network, CLASSES, weight_decay=4e-5, is_training=True
         )
         clones = model_deploy.create_clones(
             config,
             classification.training_clone,
-            [lambda: (images, labels), network_fn, CLASSES, 0.1],
+            [self._iterator.get_next, network_fn, CLASSES, 0.1],
         )
+        randomness.make_draws_follow_step(tf.losses.get_losses(), global_step, 5)
         with tf.device(config.optimizer_device()):
             rate = tf.constant(0.01)
             optimizer = optimizers.optimizer(options.OptimizerOptions(), rate)
@@ -72,6 +80,7 @@ class _Run:
         if hard:
             session_config.allow_soft_placement = False
         self.session = tf.Session(config=session_config)
+        self.session.run(self._iterator.initializer)
 
     def initialize(self):
         self.session.run(tf.global_variables_initializer())
@@ -94,37 +103,29 @@ class _Run:
         }
 
 
-def training_graph(num_clones):
-    run = _Run(num_clones=int(num_clones)).initialize()
-    losses = [run.report()[0] for _ in range(3)]
-    _, partitions = run.report()
-    line = placement.check(tf.get_default_graph(), partitions)
-    return {
-        'listed': len(tf.config.list_physical_devices('HPU')),
-        'losses': losses,
-        'placed': run.placed(),
-        'resource': [v.op.type for v in tf.global_variables()],
-        'line': line,
-    }
-
-
-def cpu_losses():
-    run = _Run('CPU').initialize()
-    return [run.report()[0] for _ in range(3)]
-
-
-def save_and_restore(folder):
+def one_hpu(folder):
     run = _Run().initialize()
-    run.report()
+    first, partitions = run.report()
     path = run.saver.save(run.session, os.path.join(folder, 'model.ckpt'))
-    expected = run.report()[0]
-    values = []
+    seen = {
+        'listed': len(tf.config.list_physical_devices('HPU')),
+        'line': placement.check(tf.get_default_graph(), partitions),
+        'variables': {v.op.name: [v.op.type, v.device] for v in tf.global_variables()},
+        'losses': [first, run.report()[0]],
+        'placed': run.placed(),
+        'restored': {},
+    }
     for device_type in ('HPU', 'CPU'):
         with tf.Graph().as_default():
             again = _Run(device_type)
             again.saver.restore(again.session, path)
-            values.append(again.report()[0])
-    return expected, values
+            seen['restored'][device_type] = again.report()[0]
+    return seen
+
+
+def two_hpus():
+    run = _Run(num_clones=2).initialize()
+    return {'listed': len(tf.config.list_physical_devices('HPU')), 'placed': run.placed()}
 
 
 def missing_kernel():
@@ -142,15 +143,16 @@ def horovod(folder):
 
     hvd.init()
     devices._chosen = devices.Device('HPU', 'for the test')
-    run = _Run(workers=cluster.Horovod(hvd), hard=True)
+    run = _Run(network='cifarnet', workers=cluster.Horovod(hvd), hard=True)
     broadcast = run.workers.broadcast(tf.global_variables())
     run.initialize()
     run.session.run(broadcast)
     placed = run.placed()
-    reduced = {name: place for name, place in placed.items() if place[0].startswith('Horovod')}
+    reduced = [device for kind, device in placed.values() if kind == 'HorovodAllreduce']
+    gradients = len(tf.trainable_variables())
     # Each worker a file: mpirun joins the lines that workers print.
     with open(os.path.join(folder, f'{hvd.rank()}.json'), 'w') as file:
-        json.dump({'reduced': reduced, 'loss': run.report()[0], 'size': hvd.size()}, file)
+        json.dump({'reduced': reduced, 'gradients': gradients, 'size': hvd.size()}, file)
 
 
 def main():

@@ -108,7 +108,7 @@ def test_a_library_that_takes_the_process_with_it_does_so_in_a_child(library, ca
 def test_a_library_that_hangs_is_given_up(library, card, monkeypatch):
     library('import time; time.sleep(600)')
     monkeypatch.setattr(devices, '_TRIAL_SECONDS', 0.5)
-    with pytest.raises(errors.DeviceError, match='not done after 0.5 seconds'):
+    with pytest.raises(errors.DeviceError, match=r'not done after 0\.5 seconds'):
         devices.choose('hpu')
 
 
