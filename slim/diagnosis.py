@@ -42,6 +42,8 @@ _WORKERS = ('many workers',)
 
 def examine() -> list[Finding]:
     """Looks at everything. What could take the process with it is tried in a child process."""
+    if not devices.package_version('tensorflow'):
+        return [*_python(), *_tensorflow()]
     startup.import_tensorflow_quietly()
     return [finding for look in _LOOKS for finding in look()]
 
