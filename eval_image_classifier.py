@@ -64,6 +64,7 @@ def evaluate(chosen: options.Evaluation, runtime: startup.Runtime) -> int:
     skip = chosen.input.on_data_error == 'skip'
     mine = dataclasses.replace(dataset, data_sources=part.files)
 
+    print(runtime, flush=True)
     with tf.Graph().as_default():
         counts = saver = None
         if part.files:

@@ -40,6 +40,7 @@ def train(chosen: options.Training, runtime: startup.Runtime) -> int:
         cross_replica,
         mixing,
         optimizers,
+        precision,
         randomness,
         schedules,
         trainer,
@@ -65,7 +66,8 @@ def train(chosen: options.Training, runtime: startup.Runtime) -> int:
         deployment = model_deploy.DeploymentConfig(
             chosen.clones.num_clones, chosen.clones.clone_on_cpu
         )
-        with tf.device(deployment.variables_device()):
+        # On the host: an HPU has no int64.
+        with tf.device(deployment.inputs_device()):
             global_step = tf.train.create_global_step()
         with tf.device(deployment.inputs_device()):
             feed = make_feed(chosen, dataset, preprocess, image_size, cluster, origin.step)
@@ -91,13 +93,24 @@ def train(chosen: options.Training, runtime: startup.Runtime) -> int:
                     tf.trainable_variables(), chosen.tuning.trainable_scopes
                 ),
             )
-            update = trainer.Update(optimizer, gradients, update_ops, averages)
+            total_loss, kept = precision.adapt_training_graph(
+                runtime.device.kind, runtime.dtype, total_loss
+            )
+            update = trainer.Update(optimizer, gradients, update_ops, averages, kept)
             step = trainer.build_step(
                 global_step, total_loss, learning_rate, update, cluster, feed.tensors()
             )
         start = agreement.start(cluster, origin, chosen.tuning)
-        session_config = runtime.session_config()
-        return trainer.run(chosen, length, start, step, cluster, session_config, feed.explain)
+        return trainer.run(
+            chosen,
+            length,
+            start,
+            step,
+            cluster,
+            runtime.session_config(),
+            feed.explain,
+            look_at_placement=runtime.device.kind != 'CPU',
+        )
 
 
 def look_up(chosen: options.Training) -> tuple[Any, Any, Any]:

@@ -5,6 +5,7 @@ Both have the same interface, so the trainer has one path. Rank 0 alone writes c
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
 import os
@@ -15,7 +16,7 @@ from typing import Any, Protocol
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from slim import errors, options, worlds
+from slim import compat, devices, errors, options, worlds
 
 GradientsAndVariables = Sequence[tuple[Any, tf.Variable]]
 
@@ -119,12 +120,19 @@ class Horovod:
     def _average(self, tensor: Any, name: str, compression: Any = None) -> Any:
         # Every worker names its tensors by the variable, so that Horovod pairs them. A sparse
         # gradient (tf.IndexedSlices) stays one: its rows are gathered and divided.
-        return self._hvd.allreduce(
-            tensor,
-            op=self._hvd.Average,
-            name=name,
-            compression=compression or self._hvd.Compression.none,
-        )
+        with self._placed():
+            return self._hvd.allreduce(
+                tensor,
+                op=self._hvd.Average,
+                name=name,
+                compression=compression or self._hvd.Compression.none,
+            )
+
+    def _placed(self) -> contextlib.AbstractContextManager:
+        """On the CPU, unless Horovod was built for the device that the process computes on."""
+        kernels = compat.device_types_of_kernels('HorovodAllreduce')
+        built_for_device = devices.chosen_device_type() in kernels
+        return contextlib.nullcontext() if built_for_device else tf.device('/device:CPU:0')
 
     def broadcast(self, variables: Sequence[tf.Variable]) -> tf.Operation:
         return self._hvd.broadcast_variables(list(variables), root_rank=0)
@@ -138,10 +146,12 @@ class Horovod:
         )
 
     def sum(self, tensor: Any, name: str) -> Any:
-        return self._hvd.allreduce(tensor, op=self._hvd.Sum, name=name)
+        with self._placed():
+            return self._hvd.allreduce(tensor, op=self._hvd.Sum, name=name)
 
     def any_worker(self, flags: Any, name: str) -> Any:
-        return self._hvd.allreduce(tf.cast(flags, tf.int32), op=self._hvd.Sum, name=name) > 0
+        with tf.device('/device:CPU:0'):
+            return self._hvd.allreduce(tf.cast(flags, tf.int32), op=self._hvd.Sum, name=name) > 0
 
 
 def _flat(variable: tf.Variable) -> str:

@@ -100,3 +100,13 @@ def replace_input(operation: Any, index: int, tensor: Any) -> None:
     TensorFlow has this only as a method of tensorflow.python.framework.ops.Operation.
     """
     operation._update_input(index, tensor)
+
+
+def device_types_of_kernels(operation_type: str) -> set[str]:
+    """The device types, such as 'CPU', that this process has kernels of an operation type for.
+
+    TensorFlow has this only in tensorflow.python.framework.kernels.
+    """
+    kernels: Any = importlib.import_module('tensorflow.python.framework.kernels')
+    registered = kernels.get_registered_kernels_for_op(operation_type)
+    return {kernel.device_type for kernel in registered.kernel}

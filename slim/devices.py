@@ -6,14 +6,34 @@ import dataclasses
 import glob
 import importlib
 import importlib.metadata
+import os
 import pathlib
+import signal
+import subprocess
 import sys
 from collections.abc import Callable
 
-from slim import errors
+from slim import errors, options, precision
 
-_BRIDGE_PACKAGE = 'habana-tensorflow'
+BRIDGE_PACKAGE = 'habana-tensorflow'
+_BRIDGE_TENSORFLOW, _BRIDGE_PYTHON = '2.15.0', '3.10'
 _HPU_NODES = '/sys/class/accel/accel*/device/device_type'
+_TRIAL_SECONDS = 180
+# Run before the library is loaded here: it may crash or hang where the driver is broken.
+_TRIAL = (
+    'from habana_frameworks.tensorflow import load_habana_module\n'
+    'load_habana_module()\n'
+    'import tensorflow as tf\n'
+    'raise SystemExit(0 if tf.config.list_physical_devices("HPU") else "TensorFlow lists no HPU")'
+)
+# What Gaudi's public samples set for this kind of network; a value that is there stays.
+_BRIDGE_ENVIRONMENT = {'TF_DISABLE_MKL': '1', 'TF_ALLOW_CONTROL_EDGES_IN_HABANA_OPS': '1'}
+# Read by older releases only.
+_OUTDATED_ENVIRONMENT = {
+    'TF_ENABLE_BF16_CONVERSION': 'TF_BF16_CONVERSION',
+    'HLS1_MODULE_ID': 'HABANA_VISIBLE_MODULES',
+    'HLS1_MODULE_ID_LIST': 'HABANA_VISIBLE_MODULES',
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,6 +57,30 @@ def chosen_device_type() -> str | None:
     return _chosen.kind if _chosen else None
 
 
+def prepare_environment(chosen: options.DeviceOptions) -> list[str]:
+    """Sets what an HPU's library reads from the environment, where one will be loaded.
+
+    Before TensorFlow is imported. What the user has set stays, unless it contradicts a flag.
+
+    Returns:
+      lines for the log: what was set, what was kept, what is out of date.
+    """
+    if chosen.device not in ('auto', 'hpu') or hpu_missing():
+        return []
+    lines = []
+    wanted = {
+        name: value for name, value in _BRIDGE_ENVIRONMENT.items() if name not in os.environ
+    } | precision.bridge_environment(chosen, os.environ)
+    for name, value in wanted.items():
+        if os.environ.get(name) != value:
+            lines.append(f'{name}={value} set, was {os.environ.get(name, "not set")}')
+            os.environ[name] = value
+    for name, successor in _OUTDATED_ENVIRONMENT.items():
+        if name in os.environ:
+            lines.append(f'{name} is out of date and has no effect: use {successor}')
+    return lines
+
+
 def choose(wanted: str) -> Device:
     """Finds the device, loads what it needs, and remembers the choice for this process.
 
@@ -50,57 +94,74 @@ def choose(wanted: str) -> Device:
     """
     global _chosen
     if wanted == 'auto':
-        _chosen = _first_available()
+        device = _first_available()
     else:
-        missing = _MISSING[wanted]()
+        missing = MISSING[wanted]()
         if missing:
             raise errors.DeviceError(
-                f'--device={wanted}: {missing}. --device=auto takes what is there'
+                f'--device={wanted}: {", ".join(missing)}. --device=auto takes what is there'
             )
-        _chosen = Device(wanted.upper(), f'--device={wanted}')
-    if _chosen.kind == 'HPU':
+        device = Device(wanted.upper(), f'--device={wanted}')
+    if device.kind == 'HPU':
+        try_bridge()
         _load_bridge()
-    return _chosen
+    _chosen = device
+    return device
 
 
 def _first_available() -> Device:
     reasons: list[str] = []
-    for name, find_missing in _MISSING.items():
+    for name, find_missing in MISSING.items():
         missing = find_missing()
         if not missing:
-            return Device(name.upper(), '; '.join(reasons) or 'found')
-        reasons.append(missing)
+            return Device(name.upper(), ', '.join(reasons) or 'found')
+        reasons.append(missing[0])
     raise AssertionError('the CPU is always there')
 
 
-def _hpu_missing() -> str:
-    """What an HPU lacks on this machine, or ''. Looks at the kernel's nodes and package metadata.
+def hpu_missing() -> list[str]:
+    """What an HPU lacks on this machine. Looks at the kernel's nodes and at package metadata.
 
     Nothing is imported: a broken driver stack can take the process with it.
     """
     missing = []
-    if not any('hl' in _read(path) or 'gaudi' in _read(path) for path in glob.glob(_HPU_NODES)):
+    if not hpu_cards():
         missing.append('no Gaudi card')
+    python = f'{sys.version_info[0]}.{sys.version_info[1]}'
+    tensorflow = package_version('tensorflow')
+    if not package_version(BRIDGE_PACKAGE):
+        missing.append(f'no package {BRIDGE_PACKAGE}')
+    if tensorflow != _BRIDGE_TENSORFLOW:
+        missing.append(f'TensorFlow {_BRIDGE_TENSORFLOW} is needed, here is {tensorflow}')
+    if python != _BRIDGE_PYTHON:
+        missing.append(f'Python {_BRIDGE_PYTHON} is needed, here is {python}')
+    return missing
+
+
+def hpu_cards() -> int:
+    """The number of Gaudi cards that the kernel's driver shows."""
+    return sum('hl' in _read(path) or 'gaudi' in _read(path) for path in glob.glob(_HPU_NODES))
+
+
+def package_version(package: str) -> str:
+    """The version of an installed package, '' for none."""
     try:
-        importlib.metadata.version(_BRIDGE_PACKAGE)
+        return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
-        missing.append(
-            f'no package {_BRIDGE_PACKAGE} (Python 3.10 and TF 2.15.0; '
-            f'here Python {sys.version_info[0]}.{sys.version_info[1]})'
-        )
-    return ' and '.join(missing)
+        return ''
 
 
-def _gpu_missing() -> str:
+def _gpu_missing() -> list[str]:
     import tensorflow as tf
 
-    return '' if tf.config.list_physical_devices('GPU') else 'TensorFlow lists no GPU'
+    return [] if tf.config.list_physical_devices('GPU') else ['TensorFlow lists no GPU']
 
 
-_MISSING: dict[str, Callable[[], str]] = {
-    'hpu': _hpu_missing,
+# What each device lacks, in the order in which --device=auto takes them.
+MISSING: dict[str, Callable[[], list[str]]] = {
+    'hpu': hpu_missing,
     'gpu': _gpu_missing,
-    'cpu': lambda: '',
+    'cpu': list,
 }
 
 
@@ -111,18 +172,44 @@ def _read(path: str) -> str:
         return ''
 
 
+def try_bridge() -> None:
+    """Loads the HPU's library in a child process first; DeviceError where that fails."""
+    failed = f'The HPU library {BRIDGE_PACKAGE} does not load in a trial process: '
+    try:
+        trial = subprocess.run(
+            [sys.executable, '-c', _TRIAL],
+            capture_output=True,
+            text=True,
+            errors='replace',
+            timeout=_TRIAL_SECONDS,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise errors.DeviceError(
+            f'{failed}it was not done after {_TRIAL_SECONDS} seconds. Look at hl-smi and dmesg'
+        ) from error
+    if trial.returncode < 0:
+        raise errors.DeviceError(
+            f'{failed}{signal.Signals(-trial.returncode).name} ended it. Look at dmesg'
+        )
+    if trial.returncode:
+        said = trial.stderr.strip().splitlines() or [f'exit code {trial.returncode}']
+        raise errors.DeviceError(
+            f'{failed}{said[-1]}. Is the card in use by another process? See hl-smi'
+        )
+
+
 def _load_bridge() -> None:
     try:
         bridge = importlib.import_module('habana_frameworks.tensorflow')
         bridge.load_habana_module()
     except Exception as error:
         raise errors.DeviceError(
-            f'The HPU library {_BRIDGE_PACKAGE} does not load: {error}'
+            f'The HPU library {BRIDGE_PACKAGE} does not load: {error}'
         ) from error
     import tensorflow as tf
 
     if not tf.config.list_physical_devices('HPU'):
         raise errors.DeviceError(
-            f'The HPU library {_BRIDGE_PACKAGE} is loaded, but TensorFlow lists no HPU: is the '
+            f'The HPU library {BRIDGE_PACKAGE} is loaded, but TensorFlow lists no HPU: is the '
             'card in use by another process?'
         )

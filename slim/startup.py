@@ -19,10 +19,21 @@ class Runtime:
 
     device: Any  # devices.Device
     cluster: Any  # cluster.Cluster
+    dtype: str = 'fp32'
+    changed: tuple[str, ...] = ()  # what the environment was given for the device
+
+    def __str__(self) -> str:
+        from slim import precision
+
+        shown = precision.describe(self.device.kind, self.dtype)
+        device = f'device {self.device.kind} ({self.device.reason}), {shown}'
+        return '\n'.join((*self.changed, device))
 
     def session_config(self) -> Any:
         """ConfigProto of sessions. Cards leave to the CPU what they have no kernel for."""
         import tensorflow.compat.v1 as tf
+
+        from slim import precision
 
         config = tf.ConfigProto(
             allow_soft_placement=self.device.kind != 'CPU',
@@ -31,6 +42,7 @@ class Runtime:
         if self.device.kind == 'GPU' and self.cluster.size > 1:
             # One process uses one card: the host's workers take them in turn.
             config.gpu_options.visible_device_list = str(self.cluster.local_rank)
+        precision.configure(config, self.device.kind, self.dtype)
         return config
 
 
@@ -44,18 +56,18 @@ def start(device: options.DeviceOptions, workers: options.WorkerOptions | None =
     Raises:
       DeviceError, UsageError: the device, its precision or the workers are not to be had.
     """
-    from slim import precision
+    from slim import devices, precision
 
-    precision.prepare_environment(device)
+    precision.check_flags(device)
+    changed = devices.prepare_environment(device)
     # Only now: TensorFlow must see the environment.
     import_tensorflow_quietly()
     from slim import cluster as cluster_lib
-    from slim import devices
 
     chosen = devices.choose(device.device)
-    precision.check(chosen.kind, device)
+    precision.check_device(chosen.kind, device)
     cluster = cluster_lib.start(workers or options.WorkerOptions())
-    return Runtime(chosen, cluster)
+    return Runtime(chosen, cluster, device.dtype, tuple(changed))
 
 
 # What TensorFlow writes on each start whatever TF_CPP_MIN_LOG_LEVEL says.

@@ -20,6 +20,7 @@ from slim import (
     input_errors,
     monitor,
     options,
+    placement,
     schedules,
     startup,
     stopping,
@@ -44,13 +45,14 @@ class Update:
     gradients: cluster_lib.GradientsAndVariables  # of this worker
     update_ops: Sequence[tf.Operation]  # moving statistics
     averages: checkpoints.MovingAverages | None
+    also_run: Sequence[tf.Operation] = ()  # with every step, for what running them brings about
 
 
 @dataclasses.dataclass(frozen=True)
 class Step:
     """The tensors of one training step; running `fetches` performs it."""
 
-    fetches: Mapping[str, Any]  # step, loss, learning_rate, losses, failed, stop, save
+    fetches: Mapping[str, Any]  # step, loss, learning_rate, losses, failed, stop, save, also_run
     stop_requested: Any  # bool placeholder, fed true once this process is told to stop
     save_requested: Any  # bool placeholder, fed true where a checkpoint is due after the step
     weights_finite: Any  # bool scalar, run before each save
@@ -78,8 +80,7 @@ def announce(
     if runtime.cluster.rank == 0:
         epochs = length.total_steps * length.images_per_step / length.images_per_epoch
         print(
-            f'device {runtime.device.kind} ({runtime.device.reason}), '
-            f'{runtime.cluster.size} worker(s)\n'
+            f'{runtime}, {runtime.cluster.size} worker(s)\n'
             f'{chosen.network.model_name} on {length.images_per_epoch} images of '
             f'{chosen.dataset.dataset_dir}: {length.total_steps} steps of {length.images_per_step} '
             f'images are {epochs:.2f} epochs\n'
@@ -152,6 +153,7 @@ def build_step(
         'failed': events[0],
         'stop': events[1],
         'save': events[2],
+        'also_run': list(update.also_run),
         **(fed or {}),
     }
     norms = [tf.nn.l2_loss(variable.read_value()) for _, variable in pairs]
@@ -181,12 +183,14 @@ def run(
     cluster: cluster_lib.Cluster,
     session_config: tf.ConfigProto | None = None,
     explain: Explain | None = None,
+    look_at_placement: bool = False,
 ) -> int:
     """Trains to the last step, saves, and returns the exit code.
 
     The code is 0, or 128 + n where signal n ended the run early: the step in progress is finished
     and saved first. After SIGUSR1 it is 0, so that mpirun lets all workers end. `explain` puts an
-    error of the input pipeline into words.
+    error of the input pipeline into words. `look_at_placement` checks after the first step that the
+    variables and the network are where they were put.
 
     Raises:
       NonFiniteLossError: the loss or a weight is NaN or infinite; nothing is saved after that.
@@ -206,7 +210,7 @@ def run(
         try:
             with tf.train.MonitoredSession(creator) as session:
                 observers.start(creator.first_step)
-                loop.run(session, creator.session, creator.first_step)
+                loop.run(session, creator.session, creator.first_step, look_at_placement)
         except tf.errors.OpError as error:
             mended = _expected(error, chosen, cluster, explain, loop.reached)
             if mended is None:
@@ -256,18 +260,27 @@ class _Loop:
         finite = ' (each worker says its own; one of them is not finite)'
         self._elsewhere = finite if variables.of_many_workers else ''
 
-    def run(self, session: tf.train.MonitoredSession, raw: tf.Session, reached: int) -> None:
+    def run(
+        self,
+        session: tf.train.MonitoredSession,
+        raw: tf.Session,
+        reached: int,
+        look_at_placement: bool = False,
+    ) -> None:
         """Steps in `session`, whose hooks count them; saves and compares in the one below it."""
         ending = False
         self.reached = reached
         while reached < self._total_steps and not ending:
-            values = session.run(
-                self._step.fetches,
-                {
-                    self._step.stop_requested: self._stop.number is not None,
-                    self._step.save_requested: self._observers.save_is_due(),
-                },
-            )
+            fed = {
+                self._step.stop_requested: self._stop.number is not None,
+                self._step.save_requested: self._observers.save_is_due(),
+            }
+            if look_at_placement:
+                values, line = _first_step_placed(session, self._step.fetches, fed)
+                self._observers.say(line)
+                look_at_placement = False
+            else:
+                values = session.run(self._step.fetches, fed)
             reached = self.reached = int(values['step'])
             self._guard.beat(reached)
             if values['failed']:
@@ -301,6 +314,16 @@ class _Loop:
                 f'Weights are not finite after step {reached}; {_AFTER_NAN}'
             )
         self._observers.save(session, reached)
+
+
+def _first_step_placed(
+    session: tf.train.MonitoredSession, fetches: Mapping[str, Any], fed: dict[Any, Any]
+) -> tuple[Mapping[str, Any], str]:
+    """A step, and where its operations are; DeviceError where they do not belong."""
+    report = tf.RunMetadata()
+    watched = tf.RunOptions(output_partition_graphs=True)
+    values = session.run(fetches, fed, options=watched, run_metadata=report)
+    return values, placement.check(session.graph, report.partition_graphs)
 
 
 class _SessionCreator(tf.train.SessionCreator):
@@ -373,6 +396,9 @@ class _Observers:
     def after_step(self, report: monitor.StepReport) -> None:
         self._monitor.after_step(report)
 
+    def say(self, line: str) -> None:
+        monitor.say(line)
+
     def save_is_due(self) -> bool:
         return time.monotonic() - self._saved_time >= self._options.save_interval_secs
 
@@ -395,6 +421,7 @@ class _NoObservers:
 
     def start(self, step: int) -> None: ...
     def after_step(self, report: monitor.StepReport) -> None: ...
+    def say(self, line: str) -> None: ...
     def save_is_due(self) -> bool:
         return False
 

@@ -21,6 +21,7 @@ ROOTS = (
     'verify_dataset',
     'export_inference_graph',
     'download_and_convert_data',
+    'doctor',
 )
 # The modules of slim/ that belong to TF-Slim's vocabulary; the other ones are the runtime.
 VOCABULARY = ('__init__', 'compat', 'errors')

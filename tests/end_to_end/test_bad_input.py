@@ -14,7 +14,15 @@ TRAIN, EVALUATE, DEMO = (
     'demo_mobilenetv2.py',
 )
 EXPORT = 'export_inference_graph.py'
-SCRIPTS = [TRAIN, EVALUATE, DEMO, EXPORT, 'preprocess_imagenet.py', 'verify_dataset.py']
+SCRIPTS = [
+    TRAIN,
+    EVALUATE,
+    DEMO,
+    EXPORT,
+    'preprocess_imagenet.py',
+    'verify_dataset.py',
+    'doctor.py',
+]
 
 
 @pytest.mark.parametrize('name', SCRIPTS)

@@ -1,8 +1,11 @@
 """The device: found before it is used, or an error that names what is missing."""
 
+import os
+import sys
+
 import pytest
 
-from slim import cluster, devices, errors, options, precision
+from slim import cluster, devices, errors, options
 
 
 @pytest.fixture(autouse=True)
@@ -23,7 +26,7 @@ def test_before_any_choice_there_is_none():
 
 
 @pytest.mark.parametrize(
-    ('wanted', 'missing'), [('hpu', 'no Gaudi card and no package'), ('gpu', 'no GPU')]
+    ('wanted', 'missing'), [('hpu', 'no Gaudi card, no package'), ('gpu', 'no GPU')]
 )
 def test_a_device_that_is_not_there_is_an_error_and_no_silent_cpu(wanted, missing):
     with pytest.raises(errors.DeviceError, match=f'--device={wanted}: .*{missing}'):
@@ -31,19 +34,85 @@ def test_a_device_that_is_not_there_is_an_error_and_no_silent_cpu(wanted, missin
     assert devices.chosen_device_type() is None
 
 
-def test_auto_prefers_hpu_to_gpu(monkeypatch):
-    loaded = []
-    monkeypatch.setitem(devices._MISSING, 'hpu', lambda: '')
-    monkeypatch.setitem(devices._MISSING, 'gpu', lambda: '')
-    monkeypatch.setattr(devices, '_load_bridge', lambda: loaded.append('bridge'))
+def test_hpu_names_the_tensorflow_and_the_python_that_it_needs(monkeypatch):
+    monkeypatch.setattr(devices, 'hpu_cards', lambda: 8)
+    versions = {'tensorflow': '2.19.0', 'habana-tensorflow': '1.14.0.493'}
+    monkeypatch.setattr(devices, 'package_version', versions.get)
+    monkeypatch.setattr(sys, 'version_info', (3, 12, 1))
+    assert devices.hpu_missing() == [
+        'TensorFlow 2.15.0 is needed, here is 2.19.0',
+        'Python 3.10 is needed, here is 3.12',
+    ]
+    monkeypatch.setattr(sys, 'version_info', (3, 10, 1))
+    versions['tensorflow'] = '2.15.0'
+    assert devices.hpu_missing() == []
+
+
+def test_cards_are_counted_from_the_kernels_nodes(monkeypatch, tmp_path):
+    for number, kind in enumerate(('GAUDI2', 'hl-205', 'other')):
+        node = tmp_path / f'accel{number}' / 'device'
+        node.mkdir(parents=True)
+        (node / 'device_type').write_text(f'{kind}\n')
+    monkeypatch.setattr(devices, '_HPU_NODES', str(tmp_path / 'accel*/device/device_type'))
+    assert devices.hpu_cards() == 2
+
+
+@pytest.fixture
+def card(monkeypatch):
+    monkeypatch.setitem(devices.MISSING, 'hpu', list)
+    monkeypatch.setattr(devices, 'hpu_missing', list)
+    for name in ('TF_BF16_CONVERSION', *devices._BRIDGE_ENVIRONMENT):
+        # Registers the variable, so that what the code sets is taken back.
+        monkeypatch.setenv(name, '')
+        monkeypatch.delenv(name)
+
+
+def test_auto_prefers_hpu_to_gpu_and_tries_its_library_before_it_loads_it(monkeypatch, card):
+    done = []
+    monkeypatch.setitem(devices.MISSING, 'gpu', list)
+    monkeypatch.setattr(devices, 'try_bridge', lambda: done.append('tried'))
+    monkeypatch.setattr(devices, '_load_bridge', lambda: done.append('loaded'))
     assert devices.choose('auto').name == '/device:HPU:0'
-    assert loaded == ['bridge']
+    assert done == ['tried', 'loaded']
 
 
-def test_bf16_is_refused_on_the_cpu_with_the_way_out():
-    with pytest.raises(errors.UsageError, match='--dtype=fp32'):
-        precision.check('CPU', options.DeviceOptions(dtype='bf16'))
-    precision.check('HPU', options.DeviceOptions(dtype='bf16'))
+@pytest.fixture
+def library(monkeypatch, tmp_path):
+    """Writes a stand-in for the HPU's library whose loader runs a line of Python."""
+
+    def write(line):
+        package = tmp_path / 'habana_frameworks' / 'tensorflow'
+        package.mkdir(parents=True)
+        (tmp_path / 'habana_frameworks' / '__init__.py').touch()
+        (package / '__init__.py').write_text(f'def load_habana_module():\n    {line}\n')
+        monkeypatch.setenv('PYTHONPATH', str(tmp_path))
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ('line', 'message'),
+    [
+        ('import os, signal; os.kill(os.getpid(), signal.SIGSEGV)', 'SIGSEGV ended it'),
+        ('raise OSError("Device acquire failed")', 'Device acquire failed'),
+        ('pass', 'TensorFlow lists no HPU'),
+    ],
+)
+def test_a_library_that_takes_the_process_with_it_does_so_in_a_child(library, card, line, message):
+    library(line)
+    with pytest.raises(errors.DeviceError, match=f'does not load in a trial process: .*{message}'):
+        devices.choose('hpu')
+    assert devices.chosen_device_type() is None
+
+
+def test_a_library_that_hangs_is_given_up(library, card, monkeypatch):
+    library('import time; time.sleep(600)')
+    monkeypatch.setattr(devices, '_TRIAL_SECONDS', 0.5)
+    with pytest.raises(errors.DeviceError, match=r'not done after 0\.5 seconds'):
+        devices.choose('hpu')
+
+
+BF16 = options.DeviceOptions(dtype='bf16')
 
 
 @pytest.mark.parametrize(
@@ -51,27 +120,34 @@ def test_bf16_is_refused_on_the_cpu_with_the_way_out():
     [
         (options.DeviceOptions(), None, '0'),
         (options.DeviceOptions(), 'basic', 'basic'),
-        (options.DeviceOptions(dtype='bf16'), 'basic', 'full'),
-        (options.DeviceOptions(dtype='bf16', bf16_config_path='/a.json'), None, '/a.json'),
+        (BF16, None, 'full'),
+        (BF16, '0', 'full'),
+        (BF16, 'basic', 'basic'),
+        (options.DeviceOptions(dtype='bf16', bf16_config_path='/a.json'), 'full', '/a.json'),
     ],
 )
-def test_the_bridges_precision_is_set_in_the_environment(monkeypatch, flags, already, expected):
-    monkeypatch.delenv('TF_BF16_CONVERSION', raising=False)
+def test_what_the_user_has_set_stays_unless_a_flag_contradicts(
+    monkeypatch, card, flags, already, expected
+):
+    monkeypatch.setenv('TF_DISABLE_MKL', '0')
     if already:
         monkeypatch.setenv('TF_BF16_CONVERSION', already)
-    precision.prepare_environment(flags)
-    import os
-
+    lines = devices.prepare_environment(flags)
     assert os.environ['TF_BF16_CONVERSION'] == expected
+    assert os.environ['TF_DISABLE_MKL'] == '0'
+    assert any('TF_BF16_CONVERSION' in line for line in lines) == (already != expected)
 
 
-def test_a_conversion_file_without_bf16_is_an_error_and_not_ignored(tmp_path):
-    (tmp_path / 'lists.json').write_text('{}')
-    path = str(tmp_path / 'lists.json')
-    with pytest.raises(errors.UsageError, match='--dtype=bf16'):
-        precision.check('HPU', options.DeviceOptions(bf16_config_path=path))
-    with pytest.raises(errors.UsageError, match='no such file'):
-        precision.check('HPU', options.DeviceOptions(dtype='bf16', bf16_config_path=path + 'x'))
+def test_the_environment_is_left_alone_where_no_hpu_is_used(monkeypatch):
+    monkeypatch.delenv('TF_BF16_CONVERSION', raising=False)
+    assert devices.prepare_environment(BF16) == []
+    assert 'TF_BF16_CONVERSION' not in os.environ
+
+
+def test_variables_of_older_releases_get_a_hint(monkeypatch, card):
+    monkeypatch.setenv('HLS1_MODULE_ID', '3')
+    lines = devices.prepare_environment(options.DeviceOptions())
+    assert 'HLS1_MODULE_ID is out of date and has no effect: use HABANA_VISIBLE_MODULES' in lines
 
 
 def test_processes_of_mpirun_do_not_train_side_by_side_by_accident(monkeypatch):

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
-from slim import optimizers, options
+import slim
+from slim import checkpoints, optimizers, options
 
 _CASES = json.loads((pathlib.Path(__file__).parents[1] / 'data' / 'optimization.json').read_text())
 
@@ -51,3 +52,20 @@ def test_unknown_optimizer():
 def test_the_table_and_the_flag_list_the_same_names():
     for name in options.OPTIMIZERS:
         assert optimizers.optimizer(options.OptimizerOptions(optimizer=name), 0.1)
+
+
+@pytest.mark.parametrize('name', options.OPTIMIZERS)
+def test_every_variable_of_a_training_graph_is_a_resource_variable(name):
+    with tf.Graph().as_default():
+        images = tf.zeros([2, 8, 8, 3])
+        net = slim.conv2d(images, 4, [3, 3], normalizer_fn=slim.batch_norm)
+        tf.losses.add_loss(tf.reduce_sum(net))
+        chosen = options.OptimizerOptions(optimizer=name)
+        step = tf.train.create_global_step()
+        optimizer = optimizers.optimizer(chosen, 0.1)
+        optimizer.minimize(tf.losses.get_total_loss(), global_step=step)
+        checkpoints.moving_averages(0.9).update(step)
+        # An HPU has no kernels for reference variables ('VariableV2').
+        kinds = {variable.op.name: variable.op.type for variable in tf.global_variables()}
+        assert set(kinds.values()) == {'VarHandleOp'}, kinds
+        assert len(kinds) >= 4 + 4 + 1

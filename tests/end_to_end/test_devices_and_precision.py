@@ -1,0 +1,55 @@
+"""Devices and precision through the scripts: bf16 on the CPU, checkpoints, the doctor."""
+
+import json
+
+import conftest
+import numpy as np
+import tensorflow as tf
+
+
+def test_precision_may_change_on_resume_and_checkpoints_stay_float32(script, digits, tmp_path):
+    folder = tmp_path / 'run'
+
+    def train(dtype, steps):
+        return script(
+            'train_image_classifier.py',
+            f'--dataset_dir={digits}',
+            f'--train_dir={folder}',
+            f'--max_number_of_steps={steps}',
+            f'--dtype={dtype}',
+            '--train_image_size=32',
+            *conftest.SMALL,
+        ).stdout
+
+    for dtype, steps in (('fp32', 2), ('bf16', 4), ('fp32', 5)):
+        assert f'), {dtype}' in train(dtype, steps)
+    types = {}
+    for step in (2, 4, 5):
+        reader = tf.train.load_checkpoint(str(folder / f'model.ckpt-{step}'))
+        types[step] = reader.get_variable_to_dtype_map()
+        assert set(types[step].values()) == {tf.float32, tf.int64}
+        for name in types[step]:
+            assert np.isfinite(reader.get_tensor(name)).all(), name
+    assert types[2] == types[4] == types[5]
+
+    shown = script(
+        'eval_image_classifier.py',
+        f'--dataset_dir={digits}',
+        f'--checkpoint_path={folder}',
+        f'--eval_dir={tmp_path / "eval"}',
+        '--dtype=bf16',
+        '--eval_image_size=32',
+        *conftest.SMALL,
+    ).stdout
+    assert 'images: 360/360' in shown
+    assert json.loads((tmp_path / 'eval' / 'eval_results.json').read_text())['step'] == 5
+
+
+def test_the_doctor_says_what_is_missing_and_what_mends_it(script):
+    shown = script('doctor.py', '--device=cpu').stdout
+    assert '--device=cpu can train here' in shown
+    assert 'repaired' in shown
+    shown = script('doctor.py', '--device=hpu', code=1).stdout
+    assert 'no Gaudi card' in shown
+    assert 'pip install ".[gaudi]"' in shown
+    assert '--device=hpu cannot train here' in shown
