@@ -172,7 +172,9 @@ def start(chosen: options.WorkerOptions) -> Cluster:
             f'{world.starter} started {world.size} processes, each of which would do all of the '
             'work and write the same folder: give --use_horovod'
         )
-    if not chosen.use_horovod:
+    # One worker on its own needs no Horovod; MPI would look for its daemon, and end the process
+    # where that is not installed under the path that it was built for.
+    if not chosen.use_horovod or worlds.alone(os.environ):
         cluster: Cluster = SingleProcess()
     else:
         cluster = _start_horovod(chosen)

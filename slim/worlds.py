@@ -38,6 +38,13 @@ def found(environment: Mapping[str, str]) -> World | None:
     return None
 
 
+def alone(environment: Mapping[str, str]) -> bool:
+    """Whether no launcher of whatever kind has started this process as one of many."""
+    return found(environment) is None and not any(
+        name.startswith(('PMIX_', 'PMI_')) for name in environment
+    )
+
+
 def threads_of_worker(local_size: int) -> int:
     """How many threads a worker should compute with, so that those of a host share its cores.
 

@@ -160,3 +160,10 @@ def test_more_workers_than_there_are_is_an_error():
     with pytest.raises(errors.UsageError, match='mpirun -np 4'):
         cluster.start(options.ClusterOptions(num_workers=4))
     assert cluster.start(options.ClusterOptions()).size == 1
+
+
+def test_one_worker_on_its_own_needs_no_horovod():
+    alone = options.ClusterOptions(use_horovod=True, num_workers=1)
+    assert isinstance(cluster.start(alone), cluster.SingleProcess)
+    with pytest.raises(errors.UsageError, match='but 1 worker'):
+        cluster.start(options.ClusterOptions(use_horovod=True, num_workers=2))

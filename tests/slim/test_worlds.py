@@ -8,6 +8,8 @@ from slim import options, worlds
 def test_the_world_of_a_process():
     assert worlds.found({}) is None
     assert worlds.found({'SLURM_NTASKS': '4'}) is None
+    assert worlds.alone({'SLURM_NTASKS': '4'})
+    assert not worlds.alone({'PMIX_RANK': '0'})
     # mpirun inside of a job of Slurm's.
     both = {'OMPI_COMM_WORLD_SIZE': '2', 'SLURM_STEP_NUM_TASKS': '1'}
     assert worlds.found(both) == worlds.World('mpirun', 2)
