@@ -49,7 +49,11 @@ WRONG = [
     ([TRAIN, '--dataset_dir=DIGITS', '--preprocessing_name=inceptoin'], 2, ["'inception'"]),
     ([TRAIN, '--dataset_dir=DIGITS', '--dataset_name=imagnet'], 2, ["'imagenet'"]),
     ([TRAIN, '--dataset_dir=DIGITS', '--dataset_split_name=test'], 2, ["'test'", 'validation']),
-    ([TRAIN, '--dataset_dir=DIGITS', '--dtype=bf16', '--device=cpu'], 2, ['bf16', 'fp32']),
+    (
+        [TRAIN, '--dataset_dir=DIGITS', '--dtype=bf16', '--bf16_config_path=/none.json'],
+        2,
+        ['--bf16_config_path=/none.json cannot be read'],
+    ),
     ([TRAIN, '--dataset_dir=DIGITS', '--device=hpu'], 1, ['no Gaudi card', 'habana-tensorflow']),
     ([TRAIN, '--dataset_dir=MISSING'], 1, ['MISSING', '--dataset_dir']),
     ([TRAIN, '--dataset_dir=EMPTY'], 1, ['EMPTY']),
