@@ -56,9 +56,13 @@ class TrainingOrder:
     shard: Shard = _ALONE  # the part of each epoch that belongs to this worker
     reading: Reading = _PLAINLY
 
+    def images_per_step(self, batch_size: int) -> int:
+        """Images that all workers take together in a step."""
+        return batch_size * self.batches_per_step * self.shard.size
+
     def first_image(self, batch_size: int) -> int:
         """Number of the image at which the run (re)starts."""
-        return self.first_step * batch_size * self.batches_per_step * self.shard.size
+        return self.first_step * self.images_per_step(batch_size)
 
 
 def training_batches(
@@ -112,7 +116,7 @@ def training_records(
     return record_order.numbered_records(
         records.data_sources,
         records.num_samples,
-        batch.batch_size,
+        order.images_per_step(batch.batch_size),
         order.seed,
         order.first_image(batch.batch_size),
         order.shard,

@@ -12,7 +12,7 @@ import tensorflow as tf
 from slim import errors
 
 # Enough to mix classes that lie in order, little enough to hold: 2,048 ImageNet images are 230 MB.
-_MIN_SHUFFLE_BUFFER, _SHUFFLE_BATCHES, _MAX_SHUFFLE_BYTES = 2048, 20, 256e6
+_MIN_SHUFFLE_BUFFER, _SHUFFLE_STEPS, _MAX_SHUFFLE_BYTES = 2048, 20, 256e6
 _MEASURED_FILES = 16
 
 # The functions given to tf.data hold no Python branches on tensors; converting them, and all that
@@ -40,7 +40,7 @@ class Reading:
 def numbered_records(
     files: Sequence[str],
     num_samples: int,
-    batch_size: int,
+    images_per_step: int,
     seed: int,
     first_image: int,
     shard: Shard,
@@ -53,7 +53,7 @@ def numbered_records(
     """
     first_epoch, offset = divmod(first_image, num_samples)
     epoch_dataset = _from_memory(files, reading) if reading.cache else _from_files(files, reading)
-    buffer_size = _buffer_size(files, num_samples, batch_size)
+    buffer_size = _buffer_size(files, num_samples, images_per_step)
 
     @as_written
     def epoch_records(epoch: tf.Tensor) -> tf.data.Dataset:
@@ -129,8 +129,8 @@ def _from_memory(files: Sequence[str], reading: Reading) -> Any:
     return epoch_dataset
 
 
-def _buffer_size(files: Sequence[str], num_samples: int, batch_size: int) -> int:
-    wanted = max(_MIN_SHUFFLE_BUFFER, _SHUFFLE_BATCHES * batch_size)
+def _buffer_size(files: Sequence[str], num_samples: int, images_per_step: int) -> int:
+    wanted = max(_MIN_SHUFFLE_BUFFER, _SHUFFLE_STEPS * images_per_step)
     some = files[:: -(-len(files) // _MEASURED_FILES)]
     record_bytes = max(1.0, _bytes(some) * len(files) / len(some) / num_samples)
     return max(1, int(min(num_samples, wanted, _MAX_SHUFFLE_BYTES / record_bytes)))
