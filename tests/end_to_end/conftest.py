@@ -1,41 +1,10 @@
 """Scripts run as a user runs them: another process, another working directory."""
 
-import os
-import pathlib
 import subprocess
 import sys
 
+import processes
 import pytest
-
-ROOT = pathlib.Path(__file__).parents[2]
-SMALL = [
-    '--model_name=mobilenet_v2_035',
-    '--preprocessing_name=digits',
-    '--batch_size=16',
-]
-
-
-def user_environment(cache):
-    """The environment of a user who has set nothing of TensorFlow's."""
-    ours = {name: value for name, value in os.environ.items() if not name.startswith('TF_')}
-    return {**ours, 'TF_SLIM_SUITE_CACHE': str(cache)}
-
-
-def worker_environment(cache):
-    """The environment under mpirun, also for root."""
-    return {
-        **user_environment(cache),
-        'OMPI_ALLOW_RUN_AS_ROOT': '1',
-        'OMPI_ALLOW_RUN_AS_ROOT_CONFIRM': '1',
-        'OMPI_MCA_mpi_yield_when_idle': '1',
-        'PYTHONPATH': str(ROOT),
-    }
-
-
-def mpirun(workers):
-    """The start of a command for many workers of this Python."""
-    program = pathlib.Path(sys.executable).parent / 'mpirun'
-    return [str(program), '-np', str(workers), '--oversubscribe']
 
 
 @pytest.fixture(scope='session')
@@ -57,9 +26,9 @@ def script(tmp_path, cache):
 
     def run(name, *arguments, code=0, environment=(), timeout=300):
         finished = subprocess.run(
-            [sys.executable, str(ROOT / name), *arguments],
+            [sys.executable, str(processes.ROOT / name), *arguments],
             cwd=tmp_path,
-            env={**user_environment(cache), **dict(environment)},
+            env={**processes.user_environment(cache), **dict(environment)},
             capture_output=True,
             text=True,
             timeout=timeout,

@@ -7,9 +7,9 @@ import subprocess
 import sys
 import textwrap
 
-import conftest
+import processes
 
-GUIDE = (conftest.ROOT / 'docs' / 'adding_a_network.md').read_text()
+GUIDE = (processes.ROOT / 'docs' / 'adding_a_network.md').read_text()
 
 
 def _blocks(introduction: str) -> list[str]:
@@ -30,7 +30,7 @@ def test_a_network_from_ones_own_script_is_trained_and_evaluated(digits, cache, 
         subprocess.run(
             [sys.executable, *shlex.split(command)],
             cwd=tmp_path,
-            env={**conftest.user_environment(cache), 'PYTHONPATH': str(conftest.ROOT)},
+            env={**processes.user_environment(cache), 'PYTHONPATH': str(processes.ROOT)},
             capture_output=True,
             text=True,
             timeout=300,

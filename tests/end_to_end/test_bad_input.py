@@ -4,7 +4,7 @@ import io
 import os
 import shutil
 
-import conftest
+import processes
 import pytest
 from PIL import Image
 
@@ -95,7 +95,7 @@ def test_wrong_input_is_one_line_and_leaves_nothing(script, digits, tmp_path, co
 
 
 def test_a_checkpoint_of_other_classes_lists_variables_and_flag(script, digits, tmp_path):
-    common = [f'--dataset_dir={digits}', *conftest.SMALL, '--max_number_of_steps=1']
+    common = [f'--dataset_dir={digits}', *processes.SMALL, '--max_number_of_steps=1']
     script(TRAIN, *common, f'--train_dir={tmp_path / "ten"}', '--train_image_size=32')
     failed = script(
         TRAIN,
@@ -127,7 +127,7 @@ def test_a_damaged_record_is_named_with_its_file_and_number(script, digits, tmp_
     shutil.copytree(digits, damaged)
     run = [f'--train_dir={tmp_path / "run"}', '--train_image_size=32', '--max_number_of_steps=1']
     if name == EVALUATE:
-        script(TRAIN, f'--dataset_dir={digits}', *conftest.SMALL, *run)
+        script(TRAIN, f'--dataset_dir={digits}', *processes.SMALL, *run)
         run = [
             f'--checkpoint_path={tmp_path / "run"}',
             f'--eval_dir={tmp_path / "eval"}',
@@ -138,7 +138,7 @@ def test_a_damaged_record_is_named_with_its_file_and_number(script, digits, tmp_
         content = bytearray(path.read_bytes())
         content[20] ^= 0xFF  # inside the first record
         path.write_bytes(content)
-    failed = script(name, f'--dataset_dir={damaged}', *conftest.SMALL, *run, code=1)
+    failed = script(name, f'--dataset_dir={damaged}', *processes.SMALL, *run, code=1)
     first = min(damaged.glob(f'{split}-*'))
     assert f'error: {first}, record 0 (counted from 0): ' in failed.stderr
 
@@ -194,7 +194,7 @@ def test_other_formats_inside_a_record_are_images_too(
     trained = script(
         TRAIN,
         f'--dataset_dir={mixed}',
-        *conftest.SMALL,
+        *processes.SMALL,
         f'--preprocessing_name={preprocessing}',
         f'--train_dir={tmp_path / "run"}',
         '--train_image_size=32',
@@ -216,7 +216,7 @@ def test_a_bad_record_is_named_or_skipped_and_counted(script, digits, tmp_path, 
     path = _rewrite(damaged, 'train', change)
     run = [
         f'--dataset_dir={damaged}',
-        *conftest.SMALL,
+        *processes.SMALL,
         '--preprocessing_name=inception',
         '--train_image_size=32',
         '--max_number_of_steps=92',  # all of the 1,437 images

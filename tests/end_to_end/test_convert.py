@@ -9,8 +9,8 @@ import subprocess
 import sys
 import time
 
-import conftest
 import numpy as np
+import processes
 import pytest
 from PIL import Image
 
@@ -179,7 +179,7 @@ def _start(raw, output, **kwargs):
     return subprocess.Popen(
         [
             sys.executable,
-            str(conftest.ROOT / CONVERT),
+            str(processes.ROOT / CONVERT),
             f'--raw_data_dir={raw}',
             f'--local_scratch_dir={output}',
             *SHARDS,

@@ -2,8 +2,8 @@
 
 import json
 
-import conftest
 import numpy as np
+import processes
 import tensorflow as tf
 
 
@@ -18,7 +18,7 @@ def test_precision_may_change_on_resume_and_checkpoints_stay_float32(script, dig
             f'--max_number_of_steps={steps}',
             f'--dtype={dtype}',
             '--train_image_size=32',
-            *conftest.SMALL,
+            *processes.SMALL,
         ).stdout
 
     for dtype, steps in (('fp32', 2), ('bf16', 4), ('fp32', 5)):
@@ -39,7 +39,7 @@ def test_precision_may_change_on_resume_and_checkpoints_stay_float32(script, dig
         f'--eval_dir={tmp_path / "eval"}',
         '--dtype=bf16',
         '--eval_image_size=32',
-        *conftest.SMALL,
+        *processes.SMALL,
     ).stdout
     assert 'images: 360/360' in shown
     assert json.loads((tmp_path / 'eval' / 'eval_results.json').read_text())['step'] == 5

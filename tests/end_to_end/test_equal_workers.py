@@ -4,13 +4,13 @@ import json
 import subprocess
 import sys
 
-import conftest
 import numpy as np
+import processes
 import pytest
 
 pytest.importorskip('horovod', reason='Horovod is not installed; make horovod builds it')
 
-PROGRAM = conftest.ROOT / 'tests' / 'end_to_end' / 'equal_runs.py'
+PROGRAM = processes.ROOT / 'tests' / 'end_to_end' / 'equal_runs.py'
 STATISTICS = ('moving_mean', 'moving_variance')
 EQUAL_CASES = {
     'sgd': ['plain', '--optimizer=sgd', '--learning_rate=0.05'],
@@ -39,8 +39,8 @@ def started(cache, digits, folder, workers, batch_size, steps, cases):
         flags += ['--use_horovod', f'--num_workers={workers}']
     order = json.dumps({'folder': str(folder), 'flags': flags, 'cases': cases})
     return subprocess.Popen(
-        [*(conftest.mpirun(workers) if workers > 1 else []), sys.executable, str(PROGRAM), order],
-        env=conftest.worker_environment(cache),
+        [*(processes.mpirun(workers) if workers > 1 else []), sys.executable, str(PROGRAM), order],
+        env=processes.worker_environment(cache),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -1,7 +1,7 @@
 """Graphs written by export_inference_graph.py, read back and run."""
 
-import conftest
 import numpy as np
+import processes
 import pytest
 import tensorflow.compat.v1 as tf
 from absl import flags as absl_flags
@@ -57,7 +57,7 @@ def test_a_frozen_graph_computes_what_the_checkpoint_says(script, digits, tmp_pa
         f'--train_dir={run}',
         '--train_image_size=32',
         '--max_number_of_steps=2',
-        *conftest.SMALL,
+        *processes.SMALL,
     )
     script(
         'export_inference_graph.py',

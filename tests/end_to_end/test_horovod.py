@@ -6,7 +6,7 @@ import re
 import subprocess
 import sys
 
-import conftest
+import processes
 import pytest
 
 pytest.importorskip('horovod', reason='Horovod is not installed; make horovod builds it')
@@ -51,8 +51,8 @@ with open(f'{sys.argv[1]}/{cluster.rank}.json', 'w') as file:
 def mpirun(cache, *arguments, code=0):
     """Runs two workers of this Python; returns what they printed."""
     finished = subprocess.run(
-        [*conftest.mpirun(2), sys.executable, *arguments],
-        env=conftest.worker_environment(cache),
+        [*processes.mpirun(2), sys.executable, *arguments],
+        env=processes.worker_environment(cache),
         capture_output=True,
         text=True,
         timeout=300,
@@ -86,7 +86,7 @@ def test_broadcast_average_and_any_worker(cache, tmp_path):
 def test_training_with_two_workers_logs_and_saves_once(cache, digits, script, tmp_path):
     out = mpirun(
         cache,
-        str(conftest.ROOT / 'train_image_classifier.py'),
+        str(processes.ROOT / 'train_image_classifier.py'),
         '--use_horovod',
         '--num_workers=2',
         f'--dataset_dir={digits}',
@@ -94,7 +94,7 @@ def test_training_with_two_workers_logs_and_saves_once(cache, digits, script, tm
         '--max_number_of_steps=3',
         '--log_every_n_steps=1',
         '--train_image_size=32',
-        *conftest.SMALL,
+        *processes.SMALL,
     )
     assert re.findall(r'^global step (\d):', out, re.M) == ['1', '2', '3']
     assert 'steps of 32 images' in out
@@ -105,10 +105,10 @@ def test_training_with_two_workers_logs_and_saves_once(cache, digits, script, tm
         f'--dataset_dir={digits}',
         f'--checkpoint_path={tmp_path}',
         '--eval_image_size=32',
-        *conftest.SMALL,
+        *processes.SMALL,
     ]
     one = script('eval_image_classifier.py', *evaluation, f'--eval_dir={tmp_path / "one"}').stdout
-    program = str(conftest.ROOT / 'eval_image_classifier.py')
+    program = str(processes.ROOT / 'eval_image_classifier.py')
     two = mpirun(cache, program, '--use_horovod', *evaluation, f'--eval_dir={tmp_path / "two"}')
     assert two.count('images: 360/360') == 1
     results = [
@@ -121,7 +121,7 @@ def test_training_with_two_workers_logs_and_saves_once(cache, digits, script, tm
 def test_a_wrong_number_of_workers_is_said(cache, digits, tmp_path):
     mpirun(
         cache,
-        str(conftest.ROOT / 'train_image_classifier.py'),
+        str(processes.ROOT / 'train_image_classifier.py'),
         '--use_horovod',
         '--num_workers=3',
         f'--dataset_dir={digits}',

@@ -8,13 +8,13 @@ import subprocess
 import sys
 import time
 
-import conftest
 import numpy as np
+import processes
 import pytest
 import tensorflow as tf
 
-TRAIN = [*conftest.SMALL, '--train_image_size=32', '--log_every_n_steps=1']
-EVALUATE = [*conftest.SMALL, '--eval_image_size=32']
+TRAIN = [*processes.SMALL, '--train_image_size=32', '--log_every_n_steps=1']
+EVALUATE = [*processes.SMALL, '--eval_image_size=32']
 
 
 def variables(folder):
@@ -96,7 +96,7 @@ def test_sigterm_finishes_the_step_saves_and_ends_with_its_code(digits, tmp_path
     process = subprocess.Popen(
         [
             sys.executable,
-            str(conftest.ROOT / 'demo_mobilenetv2.py'),
+            str(processes.ROOT / 'demo_mobilenetv2.py'),
             f'--dataset_dir={digits}',
             f'--train_dir={tmp_path}',
             '--max_number_of_steps=100000',
@@ -180,7 +180,7 @@ def test_own_pictures_become_records_that_train_and_evaluate(script, digits, tmp
         '--nogcs_upload',
     ).stdout
     assert 'train: 1437 images in 3 shards' in out
-    common = [f'--dataset_dir={tmp_path / "records"}', *conftest.SMALL]
+    common = [f'--dataset_dir={tmp_path / "records"}', *processes.SMALL]
     script(
         'train_image_classifier.py',
         *common,

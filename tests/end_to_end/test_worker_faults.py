@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 
-import conftest
+import processes
 import pytest
 import tensorflow as tf
 
@@ -26,7 +26,7 @@ def launch(cache, digits, tmp_path):
             subprocess.Popen(
                 [
                     sys.executable,
-                    str(conftest.ROOT / 'demo_mobilenetv2.py'),
+                    str(processes.ROOT / 'demo_mobilenetv2.py'),
                     '--computation_type=train',
                     '--use_horovod',
                     '--num_workers=2',
@@ -36,10 +36,10 @@ def launch(cache, digits, tmp_path):
                     '--train_image_size=32',
                     '--save_interval_secs=1',
                     '--log_every_n_steps=1',
-                    *conftest.SMALL,
+                    *processes.SMALL,
                     *flags,
                 ],
-                env=conftest.worker_environment(cache),
+                env=processes.worker_environment(cache),
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 text=True,

@@ -1,0 +1,35 @@
+"""How the tests start the scripts: environments and flags that they share."""
+
+import os
+import pathlib
+import sys
+
+ROOT = pathlib.Path(__file__).parents[2]
+SMALL = [
+    '--model_name=mobilenet_v2_035',
+    '--preprocessing_name=digits',
+    '--batch_size=16',
+]
+
+
+def user_environment(cache):
+    """The environment of a user who has set nothing of TensorFlow's."""
+    ours = {name: value for name, value in os.environ.items() if not name.startswith('TF_')}
+    return {**ours, 'TF_SLIM_SUITE_CACHE': str(cache)}
+
+
+def worker_environment(cache):
+    """The environment under mpirun, also for root."""
+    return {
+        **user_environment(cache),
+        'OMPI_ALLOW_RUN_AS_ROOT': '1',
+        'OMPI_ALLOW_RUN_AS_ROOT_CONFIRM': '1',
+        'OMPI_MCA_mpi_yield_when_idle': '1',
+        'PYTHONPATH': str(ROOT),
+    }
+
+
+def mpirun(workers):
+    """The start of a command for many workers of this Python."""
+    program = pathlib.Path(sys.executable).parent / 'mpirun'
+    return [str(program), '-np', str(workers), '--oversubscribe']
