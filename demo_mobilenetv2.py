@@ -145,7 +145,23 @@ def _recipe(given: dict[str, Any]) -> dict[str, Any]:
 
     started = time.strftime('%Y%m%d-%H%M%S')
     train_dir = os.path.join(tempfile.gettempdir(), f'mobilenetv2-digits-{started}-{os.getpid()}')
-    return {**SAMPLE_RECIPE, 'dataset_dir': digits.ensure_sample(), 'train_dir': train_dir}
+    return {
+        **_for_workers(SAMPLE_RECIPE, given.get('num_workers', 1)),
+        'dataset_dir': digits.ensure_sample(),
+        'train_dir': train_dir,
+    }
+
+
+def _for_workers(recipe: dict[str, Any], workers: int) -> dict[str, Any]:
+    """The same epochs on many workers, which take N times the images in a step.
+
+    The decay of batch norm's statistics counts steps: N times fewer of them want its Nth power.
+    """
+    return {
+        **recipe,
+        'max_number_of_steps': max(1, recipe['max_number_of_steps'] // workers),
+        'batch_norm_decay': recipe['batch_norm_decay'] ** workers,
+    }
 
 
 def _command(script: str, group: type, values: dict[str, Any]) -> list[str]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable
-from typing import Protocol
 
 import tensorflow as tf
 
 from slim import record_order
+from slim.record_order import RecordSet
 
 # What begins the message of a label outside the classes; the first and the last class, the label
 # and the name of the record follow.
@@ -23,19 +23,6 @@ _AROUND = re.compile(
     r"Graph execution error:|Detected at node.*?\nNode: '[^']*'|Original stack trace.*|\[\[.*?\]\]",
     re.DOTALL,
 )
-
-
-class Records(Protocol):
-    """What is looked through."""
-
-    @property
-    def data_sources(self) -> tuple[str, ...]: ...
-    @property
-    def num_classes(self) -> int: ...
-    @property
-    def parse(self) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]: ...
-    @property
-    def decode(self) -> Callable[[tf.Tensor], tf.Tensor]: ...
 
 
 def message(error: Exception) -> str:
@@ -52,7 +39,7 @@ def message(error: Exception) -> str:
 
 def explain(
     error: Exception,
-    records: Records,
+    records: RecordSet,
     next_records: Callable[[], tf.data.Dataset] | None = None,
     first_label: int = 0,
 ) -> str:
@@ -75,7 +62,7 @@ def explain(
     return f'{place}: {message(error)}' if place else message(error)
 
 
-def first_bad_record(records: Records, decode: bool = True, first_label: int = 0) -> str | None:
+def first_bad_record(records: RecordSet, decode: bool = True, first_label: int = 0) -> str | None:
     """`FILE, record NUMBER (counted from 0)` of the first that cannot be read, decoded or used.
 
     Reads, and unless that is left out decodes, until there; None if there is none.
@@ -98,7 +85,7 @@ def first_bad_record(records: Records, decode: bool = True, first_label: int = 0
 
 
 def _first_bad_of(
-    records: Records, make_dataset: Callable[[], tf.data.Dataset], first_label: int
+    records: RecordSet, make_dataset: Callable[[], tf.data.Dataset], first_label: int
 ) -> str | None:
     """The same among the ((file, record), serialized) of a dataset."""
     with tf.Graph().as_default(), tf.compat.v1.Session() as session:
@@ -120,7 +107,7 @@ def _first_bad_of(
             return _named(records.data_sources[file], number)
 
 
-def _label_of_decoded(records: Records) -> Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
+def _label_of_decoded(records: RecordSet) -> Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
     """The label of a record and the shape of its image, which has to be decoded for it."""
 
     @record_order.as_written

@@ -9,30 +9,15 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 import tensorflow as tf
 
 from slim import input_errors, record_order
-from slim.record_order import Reading, Shard, as_written
+from slim.record_order import Reading, RecordSet, Shard, as_written
 
 _PREFETCHED_BATCHES = 2
 _ALONE, _PLAINLY = Shard(), Reading()
-
-
-class RecordSet(Protocol):
-    """What the pipelines need of a split; `datasets.dataset.Dataset` is one."""
-
-    @property
-    def data_sources(self) -> tuple[str, ...]: ...
-    @property
-    def num_samples(self) -> int: ...
-    @property
-    def num_classes(self) -> int: ...
-    @property
-    def parse(self) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]: ...
-    @property
-    def decode(self) -> Callable[[tf.Tensor], tf.Tensor]: ...
 
 
 @dataclasses.dataclass(frozen=True)

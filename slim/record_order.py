@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
 
 import tensorflow as tf
 
@@ -18,6 +18,21 @@ _MEASURED_FILES = 16
 # The functions given to tf.data hold no Python branches on tensors; converting them, and all that
 # they call, costs seconds at each start.
 as_written = tf.autograph.experimental.do_not_convert
+
+
+class RecordSet(Protocol):
+    """What the pipelines need of a split; `datasets.dataset.Dataset` is one."""
+
+    @property
+    def data_sources(self) -> tuple[str, ...]: ...
+    @property
+    def num_samples(self) -> int: ...
+    @property
+    def num_classes(self) -> int: ...
+    @property
+    def parse(self) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]: ...
+    @property
+    def decode(self) -> Callable[[tf.Tensor], tf.Tensor]: ...
 
 
 @dataclasses.dataclass(frozen=True)

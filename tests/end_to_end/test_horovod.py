@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 
@@ -129,3 +130,19 @@ def test_a_wrong_number_of_workers_is_said(cache, digits, tmp_path):
         code=2,
     )
     assert not (tmp_path / 'run').exists()
+
+
+def test_the_launcher_shows_the_command_and_keeps_the_epochs_of_the_sample(script):
+    shown = script(
+        'demo_mobilenetv2.py',
+        '--use_horovod',
+        '--num_workers=4',
+        '--computation_type=train',
+        '--dry_run',
+    )
+    (line,) = (line for line in shown.stdout.splitlines() if 'mpirun' in line)
+    words = shlex.split(line)
+    assert words[words.index('-np') + 1] == '4'
+    flags = dict(word.removeprefix('--').split('=', 1) for word in words if '=' in word)
+    assert flags['max_number_of_steps'] == '500'
+    assert float(flags['batch_norm_decay']) == pytest.approx(0.99**4)
