@@ -593,8 +593,9 @@ def test_the_pipeline_of_the_evaluation_gives_the_pixels_back(tmp_path, convert,
     convert(name, tmp_path / 'source')
     dataset = _get(tmp_path, name, 'test')
 
-    def as_float(image, height, width):
-        return tf.ensure_shape(tf.cast(image, tf.float32), [height, width, channels])
+    def as_float(encoded, height, width):
+        image = tf.cast(dataset.decode(encoded), tf.float32)
+        return tf.ensure_shape(image, [height, width, channels])
 
     with tf.Graph().as_default(), tf.compat.v1.Session() as session:
         form = inputs.BatchFormat(len(labels), expected.shape[1])
