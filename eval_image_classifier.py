@@ -64,7 +64,8 @@ def evaluate(chosen: options.Evaluation, runtime: startup.Runtime) -> int:
     skip = chosen.input.on_data_error == 'skip'
     mine = dataclasses.replace(dataset, data_sources=part.files)
 
-    print(runtime, flush=True)
+    if cluster.rank == 0:
+        print(runtime, flush=True)
     with tf.Graph().as_default():
         counts = saver = None
         if part.files:

@@ -178,7 +178,7 @@ class Pipelines:
         from slim import inputs
 
         numbered = inputs.training_records(self._records, self._format(), inputs.TrainingOrder(1))
-        return numbered.map(lambda number, place, record: (number, record))
+        return numbered.map(lambda number, placed: (number, placed[1]))
 
     def _map(self, example):
         import tensorflow as tf

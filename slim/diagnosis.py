@@ -7,12 +7,11 @@ import importlib.metadata
 import json
 import os
 import pathlib
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 
-from slim import devices, errors, startup
+from slim import devices, errors, mpi_command, startup
 
 _TENSORFLOWS = ((2, 15), (2, 21))
 _PYTHONS = ((3, 10), (3, 13))
@@ -157,9 +156,10 @@ def _tensorflow_of_horovod() -> str:
 
 
 def _mpirun() -> list[Finding]:
-    beside = pathlib.Path(sys.executable).with_name('mpirun')
-    path = str(beside) if beside.is_file() else shutil.which('mpirun')
-    return [Finding('mpirun', path or 'not found', '' if path else _BUILD_HOROVOD, _WORKERS)]
+    try:
+        return [Finding('mpirun', mpi_command.find_mpirun(os.environ), '', _WORKERS)]
+    except errors.DeviceError:
+        return [Finding('mpirun', 'not found', _BUILD_HOROVOD, _WORKERS)]
 
 
 _LOOKS: tuple[Callable[[], list[Finding]], ...] = (

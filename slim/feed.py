@@ -66,7 +66,7 @@ class Feed:
 
         def next_records() -> Any:
             upcoming = inputs.training_records(self._records, self._batch, order)
-            placed = upcoming.map(lambda number, place, record: (place, record))
+            placed = upcoming.map(lambda number, placed: placed)
             return placed.take(self._batch.batch_size * order.batches_per_step)
 
         first_label = self._batch.labels_offset

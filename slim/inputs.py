@@ -73,8 +73,8 @@ def training_batches(
     first_image = order.first_image(batch.batch_size)
 
     @as_written
-    def example(number: tf.Tensor, place: Any, record: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        del place
+    def example(number: tf.Tensor, placed: Any) -> tuple[tf.Tensor, ...]:
+        _, record = placed
         image_seed = tf.stack([tf.constant(order.seed, tf.int32), tf.cast(number, tf.int32)])
         return *_example(records, preprocess, batch, record, seed=image_seed), number
 
@@ -97,7 +97,7 @@ def training_batches(
 def training_records(
     records: RecordSet, batch: BatchFormat, order: TrainingOrder
 ) -> tf.data.Dataset:
-    """What `training_batches` is made of: (number, (file, record), serialized), endless."""
+    """What `training_batches` is made of: (number, ((file, record), serialized)), endless."""
     return record_order.numbered_records(
         records.data_sources,
         records.num_samples,

@@ -61,7 +61,7 @@ def numbered_records(
     shard: Shard,
     reading: Reading,
 ) -> tf.data.Dataset:
-    """Endless (number int64, (file int64, record int64), serialized) of one worker.
+    """Endless (number int64, ((file int64, record int64), serialized)) of one worker.
 
     Epoch e has the numbers e * num_samples and up. `file` is an index into `files`, `record` counts
     from 0 in it. `first_image`: number of the image at which the run (re)starts.
@@ -79,8 +79,7 @@ def numbered_records(
         return in_order.enumerate(start=epoch * num_samples).skip(left_out)
 
     numbered = tf.data.Dataset.range(first_epoch, tf.int64.max).flat_map(epoch_records)
-    sharded = numbered.shard(shard.size, shard.rank) if shard.size > 1 else numbered
-    return sharded.map(as_written(lambda number, placed: (number, *placed)))
+    return numbered.shard(shard.size, shard.rank) if shard.size > 1 else numbered
 
 
 def all_records(files: Sequence[str], skip_damaged: bool = False) -> tf.data.Dataset:

@@ -218,7 +218,10 @@ def test_the_failed_batch_is_looked_at_first(tmp_path):
     def reached(bad):
         """The step whose batch holds a record."""
         listed = take(
-            lambda: inputs.training_records(records, FORMAT, order).map(lambda n, p, r: (p, r)), 30
+            lambda: inputs.training_records(records, FORMAT, order).map(
+                lambda number, placed: placed
+            ),
+            30,
         )
         names = [(int(file), int(number)) for (file, number), _ in listed]
         return names.index(bad) // FORMAT.batch_size
