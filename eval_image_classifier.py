@@ -39,11 +39,17 @@ def evaluate(chosen: options.Evaluation, runtime: startup.Runtime) -> int:
     network_fn = nets_factory.get_network_fn(
         chosen.network.model_name, dataset.num_classes - chosen.dataset.labels_offset
     )
+    name = chosen.input.preprocessing_name or chosen.network.model_name
+    fused = chosen.input.fused_decoding and dataset.decode is example_format.decode_image
+    custom_op, custom_op_note = preprocessing_factory.find_custom_op(
+        name, fused, chosen.input.custom_image_op
+    )
     preprocess = preprocessing_factory.get_encoded_preprocessing(
-        chosen.input.preprocessing_name or chosen.network.model_name,
+        name,
         dataset.decode,
         use_grayscale=chosen.input.use_grayscale,
-        fused=chosen.input.fused_decoding and dataset.decode is example_format.decode_image,
+        fused=fused,
+        custom_op=custom_op,
     )
     agreement.check_flags(cluster, chosen, dataset.num_samples)
     checkpoint = agreement.on_rank_0(
@@ -65,7 +71,7 @@ def evaluate(chosen: options.Evaluation, runtime: startup.Runtime) -> int:
     mine = dataclasses.replace(dataset, data_sources=part.files)
 
     if cluster.rank == 0:
-        print(runtime, flush=True)
+        print('\n'.join(filter(None, [str(runtime), custom_op_note])), flush=True)
     with tf.Graph().as_default():
         counts = saver = None
         if part.files:

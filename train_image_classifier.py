@@ -48,7 +48,7 @@ def train(chosen: options.Training, runtime: startup.Runtime) -> int:
 
     # Everything that can be wrong is looked up before anything is built or written.
     mixing.check(chosen.augmentation, chosen.input.batch_size)
-    dataset, network_fn, preprocess = look_up(chosen)
+    dataset, network_fn, preprocess, custom_op_note = look_up(chosen)
     cluster = runtime.cluster
     agreement.check_flags(cluster, chosen, dataset.num_samples)
     length = trainer.run_length(chosen, dataset.num_samples, cluster.size)
@@ -59,7 +59,7 @@ def train(chosen: options.Training, runtime: startup.Runtime) -> int:
             print(f'{origin.resume_from} is at step {origin.step}: raise --max_number_of_steps')
         return 0
     image_size = chosen.input.train_image_size or network_fn.default_image_size
-    trainer.announce(chosen, runtime, length, schedule)
+    trainer.announce(chosen, runtime, length, schedule, custom_op_note)
 
     with tf.Graph().as_default():
         tf.set_random_seed(chosen.run.seed)
@@ -113,8 +113,8 @@ def train(chosen: options.Training, runtime: startup.Runtime) -> int:
         )
 
 
-def look_up(chosen: options.Training) -> tuple[Any, Any, Any]:
-    """The split, the network and the preprocessing that the flags name."""
+def look_up(chosen: options.Training) -> tuple[Any, Any, Any, str]:
+    """The split, the network and the preprocessing that the flags name, and a note on the last."""
     from datasets import dataset_factory, example_format
     from nets import nets_factory
     from preprocessing import augmentation, preprocessing_factory
@@ -129,20 +129,27 @@ def look_up(chosen: options.Training) -> tuple[Any, Any, Any]:
         is_training=True,
         batch_norm_decay=chosen.network.batch_norm_decay,
     )
+    name = chosen.input.preprocessing_name or chosen.network.model_name
+    fused = chosen.input.fused_decoding and dataset.decode is example_format.decode_image
+    custom_op, custom_op_note = preprocessing_factory.find_custom_op(
+        name, fused, chosen.input.custom_image_op
+    )
     preprocess = preprocessing_factory.get_encoded_preprocessing(
-        chosen.input.preprocessing_name or chosen.network.model_name,
+        name,
         dataset.decode,
         is_training=True,
         use_grayscale=chosen.input.use_grayscale,
-        fused=chosen.input.fused_decoding and dataset.decode is example_format.decode_image,
+        fused=fused,
         augment=augmentation.rand_augment(
             chosen.augmentation.randaugment_layers, chosen.augmentation.randaugment_magnitude
         ),
+        custom_op=custom_op,
     )
     return (
         dataset,
         network_fn,
         augmentation.with_erasing(preprocess, chosen.augmentation.random_erasing),
+        custom_op_note,
     )
 
 

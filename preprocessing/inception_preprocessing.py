@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 import tensorflow as tf
 
 from preprocessing import encoded_images
+from preprocessing.image_op import ImageOp
 from preprocessing.image_steps import (
     add_image_summary,
     flip_left_right,
@@ -30,6 +31,8 @@ _RESIZE_METHODS = (
 )
 
 _CENTRAL_FRACTION = 0.875  # of each side, in evaluation
+
+_TO_SIGNED_UNIT = 2.0 / 255.0  # the factor of 0..255, before 1 is subtracted
 
 # In fast mode hue and contrast, the slow ones, are left out.
 _FAST_COLOR_ORDERS: tuple[tuple[str, ...], ...] = (
@@ -280,6 +283,7 @@ def preprocess_encoded(
     is_training: bool = False,
     use_grayscale: bool = False,
     augment: Callable[[tf.Tensor, tf.Tensor], tf.Tensor] | None = None,
+    custom_op: ImageOp | None = None,
     seed: tf.Tensor | None = None,
 ) -> tf.Tensor:
     """`preprocess_image` in fast mode from an image file: what is not used is not decoded.
@@ -294,25 +298,28 @@ def preprocess_encoded(
       is_training: the training form.
       use_grayscale: one channel.
       augment: uint8 [height, width, 3] and a seed to the same, in place of the colour changes.
+      custom_op: computes the same in one pass; None: TensorFlow's operations.
       seed: integer [2].
 
     Returns float32 [height, width, c] in -1..1.
     """
     if not is_training:
         region = encoded_images.read_region(encoded, _central_window, decode)
-        image = _resize_bytes(region.pixels, height, width) * (2.0 / 255.0) - 1.0
+        image = _resize_bytes(region.pixels, height, width, custom_op, signed_unit=True)
         return to_grayscale(image) if use_grayscale else image
     crop_seed, draw_seed, augment_seed = split_seed(seed, 3)
     draws = tf.random.stateless_uniform([_DRAWS], draw_seed)
     region = encoded_images.read_region(
         encoded, lambda size: _distorted_window(size, crop_seed), decode, (height, width)
     )
-    image = _resize_bytes(region.pixels, height, width)
     if augment:
+        image = _resize_bytes(region.pixels, height, width, custom_op)
         image = augment(tf.cast(tf.round(image), tf.uint8), augment_seed)
-        image = flip_left_right(tf.cast(image, tf.float32), draws[0]) * (2.0 / 255.0) - 1.0
+        image = flip_left_right(tf.cast(image, tf.float32), draws[0]) * _TO_SIGNED_UNIT - 1.0
+    elif custom_op:
+        image = _distort_in_one_pass(region.pixels, height, width, draws, custom_op)
     else:
-        image = _distort_fast(image, draws)
+        image = _distort_fast(_resize_bytes(region.pixels, height, width), draws)
     image.set_shape([height, width, 3])
     return to_grayscale(image) if use_grayscale else image
 
@@ -331,11 +338,37 @@ def _distorted_window(size: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     return tf.concat([begin[:2], crop_size[:2]], axis=0)
 
 
-def _resize_bytes(image: tf.Tensor, height: int, width: int) -> tf.Tensor:
-    """float32 [height, width, 3] in 0..255, on the pixel grid of `_resize`."""
+def _resize_bytes(
+    image: tf.Tensor,
+    height: int,
+    width: int,
+    custom_op: ImageOp | None = None,
+    signed_unit: bool = False,
+) -> tf.Tensor:
+    """float32 [height, width, 3] in 0..255 or -1..1, on the pixel grid of `_resize`."""
+    scale, offset = (_TO_SIGNED_UNIT, -1.0) if signed_unit else (1.0, 0.0)
+    if custom_op:
+        return custom_op(image, height, width, scale=scale, offset=[offset] * 3)
     # As floats, since the operation's own conversion of bytes is slower than both.
     floats = tf.cast(image, tf.float32)[tf.newaxis]
-    return tf.raw_ops.ResizeBilinear(images=floats, size=[height, width])[0]
+    resized = tf.raw_ops.ResizeBilinear(images=floats, size=[height, width])[0]
+    return resized * scale + offset if signed_unit else resized
+
+
+def _distort_in_one_pass(
+    image: tf.Tensor, height: int, width: int, draws: tf.Tensor, custom_op: ImageOp
+) -> tf.Tensor:
+    """`_distort_fast` of the resized `image`."""
+    flip, brightness, saturation = tf.unstack(draws[:3])
+    return custom_op(
+        image,
+        height,
+        width,
+        scale=_TO_SIGNED_UNIT,
+        offset=[-1.0] * 3,
+        colours=tf.stack([_brightness(brightness), _factor(saturation)]),
+        mirrored=flip < 0.5,
+    )
 
 
 @tf.function(jit_compile=True)

@@ -15,10 +15,12 @@ import tensorflow as tf
 from preprocessing import (
     cifarnet_preprocessing,
     digits_preprocessing,
+    image_op,
     inception_preprocessing,
     lenet_preprocessing,
     vgg_preprocessing,
 )
+from preprocessing.image_op import ImageOp
 from preprocessing.image_steps import split_seed
 from slim.errors import unknown_name
 
@@ -114,6 +116,20 @@ def get_preprocessing(
     return preprocessing_fn
 
 
+def find_custom_op(name: str, fused: bool, wanted: bool) -> tuple[ImageOp | None, str]:
+    """The compiled operation for `get_encoded_preprocessing`, and what to tell about it.
+
+    None without a word where the preprocessing `name` has no use for it; None with the command that
+    builds it where it has not been built. Raises BuildError where it does not load.
+    """
+    if not (fused and wanted and hasattr(preprocessing_fn_map.get(name), 'preprocess_encoded')):
+        return None, ''
+    custom_op = image_op.load()
+    if custom_op:
+        return custom_op, 'images by the compiled operation'
+    return None, f"images by TensorFlow's operations; {image_op.BUILD_COMMAND} builds a faster one"
+
+
 def get_encoded_preprocessing(
     name: str,
     decode: Callable[[tf.Tensor], tf.Tensor],
@@ -121,6 +137,7 @@ def get_encoded_preprocessing(
     use_grayscale: bool = False,
     fused: bool = True,
     augment: Callable[[tf.Tensor, tf.Tensor], tf.Tensor] | None = None,
+    custom_op: ImageOp | None = None,
 ) -> PreprocessingFn:
     """The preprocessing `name` from an image file as fn(encoded, height, width, seed=None).
 
@@ -135,6 +152,7 @@ def get_encoded_preprocessing(
         images have three channels.
       augment: uint8 [h, w, 3] and a seed to the same, for training: of the resized crop in place of
         the colour changes in a `preprocess_encoded`, else of the decoded image.
+      custom_op: what a `preprocess_encoded` computes with; None: TensorFlow's operations.
 
     Raises UsageError for an unknown name.
     """
@@ -147,6 +165,7 @@ def get_encoded_preprocessing(
             is_training=is_training,
             use_grayscale=use_grayscale,
             augment=augment,
+            custom_op=custom_op,
         )
 
     def decode_and_preprocess(

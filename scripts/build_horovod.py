@@ -155,8 +155,7 @@ def toolchain_problem(
     environ: Mapping[str, str], which: Callable[[str], str | None] = shutil.which
 ) -> str | None:
     """One line when no compiler or no make is there."""
-    chosen = environ.get('CXX')
-    compilers = [chosen.split()[0]] if chosen and chosen.split() else ['c++', 'g++', 'clang++']
+    compilers = environment.compilers(environ)
     lacking = []
     if not any(which(name) for name in compilers):
         lacking.append(f'C++ compiler ({", ".join(compilers)})')

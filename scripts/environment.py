@@ -55,6 +55,12 @@ def cache_dir(environ: Mapping[str, str] = os.environ) -> Path:
     return Path(base).expanduser().resolve() / 'tf-slim-suite'
 
 
+def compilers(environ: Mapping[str, str]) -> list[str]:
+    """The C++ compilers to look for: the program of $CXX, or the usual names."""
+    chosen = environ.get('CXX', '').split()
+    return chosen[:1] or ['c++', 'g++', 'clang++']
+
+
 @contextlib.contextmanager
 def only_one(folder: Path) -> Iterator[None]:
     """Holds the folder's lock: a second set-up waits instead of writing into the same place."""

@@ -2,8 +2,9 @@
 
     python3 scripts/setup_env.py --tf 2.21.0 [--horovod]
 
-Makes it when it is missing, out of date or half made; does nothing (in a tenth of a second) when it
-is ready. With --horovod, Horovod is in it as well. `make setup` and `make test` call this.
+Makes it when it is missing, out of date or half made, and builds the image operation into it; does
+nothing (in a tenth of a second) when it is ready. With --horovod, Horovod is in it as well. `make
+setup` and `make test` call this.
 
 This file alone is also read by Pythons too old for the project, to tell them so: it keeps to syntax
 that even Python 2.7 reads, and imports the rest once the interpreter is known to serve.
@@ -88,10 +89,12 @@ def main():  # type: () -> int
         return 2
 
     import build_horovod
+    import build_image_op
     import environment
 
     try:
         venv = environment.ensure(flags.tf)
+        build_image_op.ensure(venv)
         if flags.horovod:
             build_horovod.ensure(venv, flags.tf)
     except environment.SetupError as error:

@@ -186,6 +186,11 @@ class InputOptions:
     fused_decoding: bool = option(
         True, 'decode only what the crop needs; off: decode whole images, as the classic suite'
     )
+    custom_image_op: bool = option(
+        True,
+        'resize and colour images by the compiled operation where it has been built '
+        "(docs/input.md); off: by TensorFlow's operations, to the same pixels",
+    )
     on_data_error: str = option(
         'stop', 'at a record that cannot be used: stop and name it, or skip it', choices=DATA_ERRORS
     )

@@ -75,8 +75,9 @@ def announce(
     runtime: startup.Runtime,
     length: schedules.RunLength,
     schedule: schedules.Schedule,
+    input_note: str = '',
 ) -> None:
-    """Says on rank 0 what is about to run."""
+    """Says on rank 0 what is about to run; `input_note` is a line of its own."""
     if runtime.cluster.rank == 0:
         epochs = length.total_steps * length.images_per_step / length.images_per_epoch
         print(
@@ -87,6 +88,8 @@ def announce(
             f'checkpoints and logs in {chosen.run.train_dir}',
             flush=True,
         )
+        if input_note:
+            print(input_note, flush=True)
         if runtime.cluster.size > 1:
             print(_workers_table(chosen, runtime.cluster, length, schedule), flush=True)
 

@@ -10,7 +10,12 @@ import tensorflow as tf
 from PIL import Image
 from sklearn.datasets import load_sample_images
 
-from preprocessing import encoded_images, inception_preprocessing, preprocessing_factory
+from preprocessing import (
+    encoded_images,
+    image_op,
+    inception_preprocessing,
+    preprocessing_factory,
+)
 from preprocessing.image_steps import split_seed
 
 
@@ -33,6 +38,12 @@ def views(encoded, seeds, builds):
         results = [build(file, seed) for build in builds]
         values = [session.run(results, {file: encoded, seed: [5, n]}) for n in seeds]
     return [np.stack(column) for column in zip(*values, strict=True)]
+
+
+@pytest.fixture(params=['compiled', 'tensorflow'])
+def custom_op(request):
+    """What the fused form computes with."""
+    return image_op.load() if request.param == 'compiled' else None
 
 
 def both_forms(name, is_training, size=96, **arguments):
@@ -59,8 +70,9 @@ FILES = {
 @pytest.mark.parametrize('is_training', [False, True], ids=['eval', 'train'])
 @pytest.mark.parametrize('name', ['inception', 'vgg', 'cifarnet', 'lenet', 'digits'])
 @pytest.mark.parametrize('file', FILES)
-def test_the_fused_form_gives_the_same_pixels(file, name, is_training):
-    fused, plain = views(encode(*FILES[file]), range(4), both_forms(name, is_training))
+def test_the_fused_form_gives_the_same_pixels(file, name, is_training, custom_op):
+    forms = both_forms(name, is_training, custom_op=custom_op)
+    fused, plain = views(encode(*FILES[file]), range(4), forms)
     assert fused.shape == plain.shape == (4, 96, 96, 3)
     # Of 0..255; the decoder rounds differently where a crop begins, and saturates a pixel in ten
     # thousand in another way (TensorFlow's own makes some of pure red gray).
@@ -73,17 +85,20 @@ def test_the_fused_form_gives_the_same_pixels(file, name, is_training):
         assert difference.max() < 2
 
 
-def test_grayscale_is_the_luminance_in_both_forms():
-    forms = both_forms('inception', True, use_grayscale=True)
+@pytest.mark.parametrize('name', ['inception', 'vgg'])
+def test_grayscale_is_the_luminance_in_both_forms(name, custom_op):
+    forms = both_forms(name, True, use_grayscale=True, custom_op=custom_op)
     fused, plain = views(encode(*FILES['jpeg']), range(2), forms)
     assert fused.shape == (2, 96, 96, 1)
-    assert np.abs(fused - plain).mean() < 1e-3
+    difference = np.abs(fused - plain) / (127.5 if name == 'vgg' else 1)  # of -1..1
+    assert difference.mean() < 1e-3
 
 
 @pytest.mark.parametrize('name', ['inception', 'vgg'])
-def test_large_training_images_are_shrunk_by_the_decoder(name):
+def test_large_training_images_are_shrunk_by_the_decoder(name, custom_op):
     """The view is that of the averaged image: closer to it than single pixels are."""
-    fused, plain = views(encode((1400, 1050)), range(4), both_forms(name, True, size=64))
+    forms = both_forms(name, True, size=64, custom_op=custom_op)
+    fused, plain = views(encode((1400, 1050)), range(4), forms)
     blurred = [
         np.stack([np.asarray(tf.image.resize(view, [16, 16], antialias=True)) for view in form])
         for form in (fused, plain)
