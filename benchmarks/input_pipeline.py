@@ -1,13 +1,14 @@
 """Images a second of the input pipeline beside the classic formulation and the limit of the JPEGs.
 
-  python3 benchmarks/input_pipeline.py [--repeats=5] [--size=224]
+  python3 benchmarks/input_pipeline.py [--repeats=5] [--size=224] [--nocustom_image_op]
 
 Makes records of 500x375 JPEG files of about 57 KB, and of 2000x1500, out of the two photographs
 that scikit-learn ships. Then measures, pinned to one core and on two, each the median of several
 repeats that take turns:
 
   classic         decode whole, to float, slice, resize, flip, brightness and saturation
-  ours            slim/inputs.py with the Inception preprocessing, training form
+  ours            slim/inputs.py with the Inception preprocessing, training form, by the compiled
+                  operation or, with --nocustom_image_op, by TensorFlow's
   decode-and-crop the same records and windows, nothing but the decoder: the limit of training
   evaluation      slim/inputs.py, evaluation form
   whole decode    the limit of evaluation
@@ -77,8 +78,15 @@ def write_records(folder: str, size: tuple[int, int], quality: int, count: int) 
 class Pipelines:
     """The pipelines to measure, by name, over one set of records."""
 
-    def __init__(self, folder: str, count: int, image_size: int, cores: int) -> None:
+    def __init__(
+        self, folder: str, count: int, image_size: int, cores: int, custom_op: bool
+    ) -> None:
         from datasets import dataset, example_format
+        from preprocessing import image_op
+
+        self._custom_op = image_op.load() if custom_op else None
+        if custom_op and not self._custom_op:
+            sys.exit(f'not built: {image_op.BUILD_COMMAND}, or measure with --nocustom_image_op')
 
         self._size, self._cores = image_size, cores
         files = sorted(str(path) for path in pathlib.Path(folder).iterdir())
@@ -99,7 +107,7 @@ class Pipelines:
         from slim import inputs
 
         preprocess = preprocessing_factory.get_encoded_preprocessing(
-            'inception', self._records.decode, is_training=True
+            'inception', self._records.decode, is_training=True, custom_op=self._custom_op
         )
         return inputs.training_batches(
             self._records, preprocess, self._format(), inputs.TrainingOrder(1)
@@ -110,7 +118,9 @@ class Pipelines:
         from slim import inputs
 
         many = dataclasses.replace(self._records, data_sources=self._records.data_sources * 1000)
-        preprocess = preprocessing_factory.get_encoded_preprocessing('inception', many.decode)
+        preprocess = preprocessing_factory.get_encoded_preprocessing(
+            'inception', many.decode, custom_op=self._custom_op
+        )
         return inputs.evaluation_batches(many, preprocess, self._format())
 
     def classic(self):
@@ -143,7 +153,7 @@ class Pipelines:
         return self._map(example).batch(BATCH).prefetch(2)
 
     def steps(self, last: str):
-        """The training pipeline up to a step: read, parse, decode, resize or colour."""
+        """The training pipeline up to a step."""
         return self._steps(last)
 
     def _steps(self, last: str):
@@ -160,10 +170,15 @@ class Pipelines:
             crop = tf.image.decode_and_crop_jpeg(features['encoded'], window, channels=3)
             if last == 'decode':
                 return self._one_pixel(crop)
-            image = inception._resize_bytes(crop, self._size, self._size)
+            image = inception._resize_bytes(crop, self._size, self._size, self._custom_op)
             if last == 'resize':
                 return image
-            return inception._distort_fast(image, tf.random.stateless_uniform([5], seed))
+            draws = tf.random.stateless_uniform([5], seed)
+            if self._custom_op:
+                return inception._distort_in_one_pass(
+                    crop, self._size, self._size, draws, self._custom_op
+                )
+            return inception._distort_fast(image, draws)
 
         if last == 'read':
             return self._numbered().map(lambda number, record: number).batch(BATCH).prefetch(2)
@@ -242,7 +257,7 @@ def child(task: dict) -> None:
 
     tf.config.threading.set_inter_op_parallelism_threads(task['cores'])
     tf.config.threading.set_intra_op_parallelism_threads(task['cores'])
-    made = Pipelines(task['folder'], task['count'], task['size'], task['cores'])
+    made = Pipelines(task['folder'], task['count'], task['size'], task['cores'], task['custom_op'])
     if task['what'] == 'memory':
         next(iter(tf.data.Dataset.range(1)))
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -295,6 +310,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--repeats', type=int, default=5)
     parser.add_argument('--size', type=int, default=224)
+    parser.add_argument(
+        '--nocustom_image_op', action='store_true', help="measure TensorFlow's operations"
+    )
     parser.add_argument('--child', help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.child:
@@ -313,6 +331,7 @@ def main() -> None:
                 'size': arguments.size,
                 'batches': batches,
                 'repeats': arguments.repeats,
+                'custom_op': not arguments.nocustom_image_op,
             }
             for number in dict.fromkeys((1, cores)):
                 rates = run_child(what='rates', cores=number, **task)

@@ -49,6 +49,7 @@ def test_the_doctor_says_what_is_missing_and_what_mends_it(script):
     shown = script('doctor.py', '--device=cpu').stdout
     assert '--device=cpu can train here' in shown
     assert 'repaired' in shown
+    assert 'ok image operation built' in ' '.join(shown.split())
     shown = script('doctor.py', '--device=hpu', code=1).stdout
     assert 'no Gaudi card' in shown
     assert 'pip install ".[gaudi]"' in shown

@@ -1,4 +1,4 @@
-"""The compiled image operation: TensorFlow's numbers, bad input refused, built where it is missing."""
+"""The compiled image operation: TensorFlow's numbers, bad input refused, built and found again."""
 
 from __future__ import annotations
 
@@ -253,7 +253,7 @@ def test_a_compiler_that_is_missing_or_fails_is_named(elsewhere, environ, messag
 def test_an_environment_that_cannot_be_written_is_named(tmp_path, monkeypatch):
     (tmp_path / 'file').touch()
     monkeypatch.setattr(sys, 'prefix', str(tmp_path / 'file'))
-    with pytest.raises(OutputError, match='cannot write into .*file/lib'):
+    with pytest.raises(OutputError, match=r'cannot write into .*file/lib'):
         image_op.build()
 
 
