@@ -106,8 +106,8 @@ def main():
         chosen = chosen_flags([*common, f'--train_dir={folder}/checkpoints', *arguments])
 
         def with_network(chosen, network=network):
-            dataset, _, preprocess = look_up(chosen)
-            return dataset, lambda images: NETWORKS[network](images, 10), preprocess
+            dataset, _, preprocess, note = look_up(chosen)
+            return dataset, lambda images: NETWORKS[network](images, 10), preprocess, note
 
         train_image_classifier.look_up = with_network
         agreement.Variables = recorded_variables(folder, runtime.cluster.rank)
