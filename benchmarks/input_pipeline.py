@@ -85,9 +85,6 @@ class Pipelines:
         from preprocessing import image_op
 
         self._custom_op = image_op.load() if custom_op else None
-        if custom_op and not self._custom_op:
-            sys.exit(f'not built: {image_op.BUILD_COMMAND}, or measure with --nocustom_image_op')
-
         self._size, self._cores = image_size, cores
         files = sorted(str(path) for path in pathlib.Path(folder).iterdir())
         self._records = dataset.Dataset(
@@ -318,6 +315,11 @@ def main() -> None:
     if arguments.child:
         child(json.loads(arguments.child))
         return
+    if not arguments.nocustom_image_op:
+        from preprocessing import image_op
+
+        if not image_op.load():
+            parser.error(f'not built: {image_op.BUILD_COMMAND}, or give --nocustom_image_op')
     cores = min(2, len(os.sched_getaffinity(0)))
     with tempfile.TemporaryDirectory() as folder:
         for name, (size, quality, count, batches) in SETS.items():

@@ -202,17 +202,22 @@ def preprocess_encoded(
     first = (first - tf.cast(region.window[:2], tf.float32)) * scale
     step *= scale
     flipped = tf.constant(False) if draws is None else draws[3] < 0.5
-    if custom_op and not use_grayscale and not (augment and is_training):
-        # Mean and all; TensorFlow's subtraction of three numbers takes as long as the rest.
-        return custom_op(
+    if custom_op:
+        # The mean as well, where nothing comes before it: TensorFlow's subtraction of three numbers
+        # takes as long as the rest.
+        is_last = not use_grayscale and not (augment and is_training)
+        image = custom_op(
             region.pixels,
             height,
             width,
-            offset=[-mean for mean in _MEAN_RGB],
+            offset=[-mean if is_last else 0.0 for mean in _MEAN_RGB],
             grid=tf.concat([first, step], axis=0),
             mirrored=flipped,
         )
-    image = _sample(region.pixels, first, step, height, width, flipped)
+        if is_last:
+            return image
+    else:
+        image = _sample(region.pixels, first, step, height, width, flipped)
     if augment and is_training:
         image = tf.cast(tf.round(image), tf.uint8)
         image = tf.cast(augment(image, augment_seed), tf.float32)

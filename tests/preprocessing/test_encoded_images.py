@@ -95,6 +95,22 @@ def test_grayscale_is_the_luminance_in_both_forms(name, custom_op):
 
 
 @pytest.mark.parametrize('name', ['inception', 'vgg'])
+def test_augmented_views_are_the_same_with_and_without_the_compiled_operation(name):
+    def build(custom_op):
+        preprocess = preprocessing_factory.get_encoded_preprocessing(
+            name, decode, True, augment=lambda image, seed: 255 - image, custom_op=custom_op
+        )
+        return lambda file, seed: preprocess(file, 96, 96, seed=seed)
+
+    builds = [build(image_op.load()), build(None)]
+    compiled, plain = views(encode(*FILES['jpeg']), range(4), builds)
+    levels = np.abs(compiled - plain) * (127.5 if name == 'inception' else 1)
+    # Rounded to whole numbers before the augmentation, a half to either side.
+    assert levels.max() < 1.01
+    assert levels.mean() < 1e-3
+
+
+@pytest.mark.parametrize('name', ['inception', 'vgg'])
 def test_large_training_images_are_shrunk_by_the_decoder(name, custom_op):
     """The view is that of the averaged image: closer to it than single pixels are."""
     forms = both_forms(name, True, size=64, custom_op=custom_op)
