@@ -10,7 +10,6 @@ Each missing part comes with the command that mends it. Exit codes: 0 the device
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
 
 from slim import app, flags, options
 
@@ -33,29 +32,16 @@ def main() -> int:
     from slim import diagnosis
 
     chosen = flags.read(Doctor)
-    findings = [*diagnosis.examine(), *image_op_finding()]
+    findings = diagnosis.examine()
+    if diagnosis.has_tensorflow():
+        from preprocessing import image_op
+
+        findings.append(diagnosis.image_operation(image_op.load, image_op.BUILD_COMMAND))
     print(diagnosis.table(findings))
     works = diagnosis.can_train(findings, chosen.device, chosen.use_horovod)
     with_workers = ' with many workers' if chosen.use_horovod else ''
     print(f'--device={chosen.device}{with_workers} {"can" if works else "cannot"} train here')
     return 0 if works else 1
-
-
-def image_op_finding() -> list[Any]:
-    """Whether the compiled image operation is there; training works without."""
-    from slim import devices, diagnosis, errors
-
-    if not devices.package_version('tensorflow'):
-        return []
-    from preprocessing import image_op
-
-    found, mend = 'built', ''
-    try:
-        if not image_op.load():
-            found, mend = 'not built', image_op.BUILD_COMMAND
-    except errors.SuiteError as error:
-        found, mend = str(error), image_op.BUILD_COMMAND
-    return [diagnosis.Finding('image operation', found, mend, ('faster input',))]
 
 
 if __name__ == '__main__':

@@ -141,28 +141,31 @@ struct Attributes {
   float scale, offset[kChannels];
 };
 
+bool Ok(const Status& status) { return TF_GetCode(status.get()) == TF_OK; }
+
 void* Create(TF_OpKernelConstruction* construction) {
   Status status(TF_NewStatus());
   auto attributes = std::make_unique<Attributes>();
   int32_t size = 0, unused = 0;
+  // Each call overwrites the status, so the first one that fails has to be the last.
   TF_OpKernelConstruction_GetAttrInt32(construction, "height", &attributes->height, status.get());
-  if (TF_GetCode(status.get()) == TF_OK) {
+  if (Ok(status)) {
     TF_OpKernelConstruction_GetAttrInt32(construction, "width", &attributes->width, status.get());
   }
-  if (TF_GetCode(status.get()) == TF_OK) {
+  if (Ok(status)) {
     TF_OpKernelConstruction_GetAttrFloat(construction, "scale", &attributes->scale, status.get());
   }
-  if (TF_GetCode(status.get()) == TF_OK) {
+  if (Ok(status)) {
     TF_OpKernelConstruction_GetAttrSize(construction, "offset", &size, &unused, status.get());
   }
-  if (TF_GetCode(status.get()) == TF_OK && size != kChannels) {
+  if (Ok(status) && size != kChannels) {
     TF_SetStatus(status.get(), TF_INVALID_ARGUMENT, "offset has one number per channel, so three");
   }
-  if (TF_GetCode(status.get()) == TF_OK) {
+  if (Ok(status)) {
     TF_OpKernelConstruction_GetAttrFloatList(construction, "offset", attributes->offset, kChannels,
                                              status.get());
   }
-  if (TF_GetCode(status.get()) != TF_OK) {
+  if (!Ok(status)) {
     TF_OpKernelConstruction_Failure(construction, status.get());
     return nullptr;
   }
@@ -182,7 +185,7 @@ const char* Read(const Inputs& inputs, const Attributes& attributes, View* view)
   if (TF_NumDims(image) != 3 || TF_Dim(image, 2) != kChannels || TF_TensorElementCount(image) == 0) {
     return "image must have the shape [h, w, 3] and a pixel at least";
   }
-  const int64_t most = 1 << 28;
+  const int64_t most = 1 << 28;  // so that three times that is an int
   if (TF_Dim(image, 0) > most || TF_Dim(image, 1) > most) return "image is too large";
   const float* grid = static_cast<const float*>(TF_TensorData(inputs.grid.get()));
   const float* colours = static_cast<const float*>(TF_TensorData(inputs.colours.get()));
@@ -216,7 +219,7 @@ void Run(void* kernel, TF_OpKernelContext* context) {
     TF_Tensor* tensor = nullptr;
     TF_GetInput(context, number++, &tensor, status.get());
     input->reset(tensor);
-    if (TF_GetCode(status.get()) != TF_OK) {
+    if (!Ok(status)) {
       TF_OpKernelContext_Failure(context, status.get());
       return;
     }
@@ -230,7 +233,7 @@ void Run(void* kernel, TF_OpKernelContext* context) {
   const int64_t shape[] = {attributes.height, attributes.width, kChannels};
   Tensor out(TF_AllocateOutput(context, 0, TF_FLOAT, shape, 3,
                                shape[0] * shape[1] * shape[2] * sizeof(float), status.get()));
-  if (TF_GetCode(status.get()) != TF_OK) {
+  if (!Ok(status)) {
     TF_OpKernelContext_Failure(context, status.get());
     return;
   }
@@ -255,11 +258,11 @@ const bool registered = [] {
   }
   TF_OpDefinitionBuilderSetShapeInferenceFunction(operation, TF_ShapeInferenceContextSetUnknownShape);
   TF_RegisterOpDefinition(operation, status.get());
-  if (TF_GetCode(status.get()) != TF_OK) return false;
+  if (!Ok(status)) return false;
   TF_KernelBuilder* kernel =
       TF_NewKernelBuilder("TfSlimBilinearView", "CPU", Create, Run, Delete);
   TF_RegisterKernelBuilder("TfSlimBilinearView", kernel, status.get());
-  return TF_GetCode(status.get()) == TF_OK;
+  return Ok(status);
 }();
 
 }  // namespace

@@ -41,10 +41,27 @@ _WORKERS = ('many workers',)
 
 def examine() -> list[Finding]:
     """Looks at everything. What could take the process with it is tried in a child process."""
-    if not devices.package_version('tensorflow'):
+    if not has_tensorflow():
         return [*_python(), *_tensorflow()]
     startup.import_tensorflow_quietly()
     return [finding for look in _LOOKS for finding in look()]
+
+
+def has_tensorflow() -> bool:
+    return bool(devices.package_version('tensorflow'))
+
+
+def image_operation(load: Callable[[], object | None], build_command: str) -> Finding:
+    """Whether the compiled operation of the input is there; training works without.
+
+    `load` gives None where it has not been built, and raises a SuiteError where it does not load.
+    """
+    try:
+        found = 'built' if load() else 'not built'
+    except errors.SuiteError as error:
+        found = str(error)
+    mend = '' if found == 'built' else build_command
+    return Finding('image operation', found, mend, ('faster input',))
 
 
 def can_train(findings: list[Finding], device: str, many_workers: bool) -> bool:

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from slim import devices, diagnosis
+from slim import devices, diagnosis, errors
 
 CPU_ONLY = [
     diagnosis.Finding('TensorFlow', '2.21.0', '', ('cpu', 'gpu', 'hpu')),
@@ -62,3 +62,22 @@ def test_horovod_that_does_not_import_is_to_be_built_again(monkeypatch):
     [finding] = diagnosis._horovod()
     assert finding.found == '0.28.1 for TensorFlow 2.15.0, ImportError: undefined symbol'
     assert 'setup_env.py --horovod' in finding.mend
+
+
+def _fails():
+    raise errors.DataError('x.so does not load')
+
+
+@pytest.mark.parametrize(
+    ('load', 'found', 'mend'),
+    [
+        (object, 'built', ''),
+        (lambda: None, 'not built', 'build it'),
+        (_fails, 'x.so does not load', 'build it'),
+    ],
+    ids=['built', 'not built', 'does not load'],
+)
+def test_the_image_operation_is_wished_for_and_not_needed(load, found, mend):
+    finding = diagnosis.image_operation(load, 'build it')
+    assert (finding.found, finding.mend) == (found, mend)
+    assert diagnosis.can_train([finding], 'cpu', True)
