@@ -22,7 +22,9 @@ from typing import Any
 
 from absl import flags as absl_flags
 
-from slim import app, errors, flags, launcher, options, startup
+from runtime import app, flags, options, startup
+from runtime.workers import launcher
+from slim import errors
 
 # Sandler et al., "MobileNetV2: Inverted Residuals and Linear Bottlenecks", 2018, section 6.1, as
 # the classic suite's launcher spells it.

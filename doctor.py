@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from slim import app, flags, options
+from runtime import app, flags, options
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,7 +29,7 @@ flags.define(Doctor)
 
 def main() -> int:
     """Prints the table; returns the exit code."""
-    from slim import diagnosis
+    from runtime import diagnosis
 
     chosen = flags.read(Doctor)
     findings = diagnosis.examine()

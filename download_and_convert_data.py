@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from absl import flags
 
-from slim import app, startup
+from runtime import app, startup
 from slim.errors import UsageError
 
 _DATASET_NAME = flags.DEFINE_string('dataset_name', None, 'Which data set.')

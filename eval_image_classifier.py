@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from slim import app, flags, options, startup
+from runtime import app, flags, options, startup
 
 flags.define(options.Evaluation)
 
@@ -27,43 +27,27 @@ def evaluate(chosen: options.Evaluation, runtime: startup.Runtime) -> int:
     """The walk from record files and checkpoint to counts; returns the exit code."""
     import tensorflow.compat.v1 as tf
 
-    from datasets import dataset_factory, example_format
-    from nets import nets_factory
-    from preprocessing import preprocessing_factory
-    from slim import agreement, checkpoints, classification, evaluator, inputs
+    from runtime import folders, lookup
+    from runtime.checkpoints import files, starting
+    from runtime.input import inputs
+    from runtime.results import evaluator
+    from runtime.training import classification
+    from runtime.workers import agreement
 
     cluster = runtime.cluster
-    dataset = dataset_factory.get_dataset(
-        chosen.dataset.dataset_name, chosen.dataset.dataset_split_name, chosen.dataset.dataset_dir
-    )
-    network_fn = nets_factory.get_network_fn(
-        chosen.network.model_name, dataset.num_classes - chosen.dataset.labels_offset
-    )
-    name = chosen.input.preprocessing_name or chosen.network.model_name
-    fused = chosen.input.fused_decoding and dataset.decode is example_format.decode_image
-    custom_op, custom_op_note = preprocessing_factory.find_custom_op(
-        name, fused, chosen.input.custom_image_op
-    )
-    preprocess = preprocessing_factory.get_encoded_preprocessing(
-        name,
-        dataset.decode,
-        use_grayscale=chosen.input.use_grayscale,
-        fused=fused,
-        custom_op=custom_op,
-    )
+    parts = lookup.for_evaluation(chosen)
+    dataset = parts.dataset
     agreement.check_flags(cluster, chosen, dataset.num_samples)
     checkpoint = agreement.on_rank_0(
-        cluster, lambda: checkpoints.find(chosen.run.checkpoint_path, 'checkpoint_path')
+        cluster, lambda: files.find(chosen.run.checkpoint_path, 'checkpoint_path')
     )
-    agreement.on_rank_0(
-        cluster, lambda: checkpoints.check_writable(chosen.run.eval_dir, 'eval_dir')
-    )
+    agreement.on_rank_0(cluster, lambda: folders.check_writable(chosen.run.eval_dir, 'eval_dir'))
     part = evaluator.part_of_worker(
         dataset.data_sources, chosen.input.max_num_batches, cluster.rank, cluster.size
     )
     batch = inputs.BatchFormat(
         chosen.input.batch_size,
-        chosen.input.eval_image_size or network_fn.default_image_size,
+        parts.network.image_size,
         chosen.dataset.labels_offset,
         chosen.input.num_preprocessing_threads,
     )
@@ -71,19 +55,19 @@ def evaluate(chosen: options.Evaluation, runtime: startup.Runtime) -> int:
     mine = dataclasses.replace(dataset, data_sources=part.files)
 
     if cluster.rank == 0:
-        print('\n'.join(filter(None, [str(runtime), custom_op_note])), flush=True)
+        print('\n'.join(filter(None, [str(runtime), parts.input_note])), flush=True)
     with tf.Graph().as_default():
         counts = saver = None
         if part.files:
             with tf.device('/device:CPU:0'):
-                pipeline = inputs.evaluation_batches(mine, preprocess, batch, skip)
+                pipeline = inputs.evaluation_batches(mine, parts.preprocess, batch, skip)
                 images, labels, real = tf.data.make_one_shot_iterator(pipeline).get_next()
             with tf.device(runtime.device.name):
-                logits, _ = network_fn(images)
+                logits, _ = parts.network.function(images)
                 counts = classification.count_correct(logits, labels, real)
-            saver = checkpoints.evaluation_saver(checkpoint, chosen.averages.moving_average_decay)
+            saver = starting.evaluation_saver(checkpoint, chosen.averages.moving_average_decay)
         if cluster.rank == 0:
-            checkpoints.make_folder(chosen.run.eval_dir, 'eval_dir')
+            folders.make_folder(chosen.run.eval_dir, 'eval_dir')
         result = evaluator.evaluate(
             checkpoint,
             saver,

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from slim import app, flags, options, startup
+from runtime import app, flags, options, startup
 
 flags.define(options.Export)
 
@@ -31,29 +31,24 @@ def export(chosen: options.Export) -> int:
     """The walk from network to file; returns the exit code."""
     import tensorflow.compat.v1 as tf
 
-    from datasets import dataset_factory
-    from nets import nets_factory
-    from slim import checkpoints, exporter
+    from runtime import lookup
+    from runtime.checkpoints import files, starting
+    from runtime.results import exporter
 
-    classes = dataset_factory.get_description(chosen.dataset_name, chosen.dataset_dir).num_classes
-    network_fn = nets_factory.get_network_fn(
-        chosen.model_name, classes - chosen.labels_offset, is_training=chosen.is_training
-    )
-    size = chosen.image_size or network_fn.default_image_size
+    network = lookup.for_export(chosen)
+    size = network.image_size
     channels = 1 if chosen.use_grayscale else 3
     frames = [chosen.num_frames] if chosen.is_video_model else []
     exporter.check_writable(chosen.output_file)
-    checkpoint = chosen.checkpoint_path and checkpoints.find(
-        chosen.checkpoint_path, 'checkpoint_path'
-    )
+    checkpoint = chosen.checkpoint_path and files.find(chosen.checkpoint_path, 'checkpoint_path')
 
     with tf.Graph().as_default() as graph:
         shape = [chosen.batch_size, *frames, size, size, channels]
-        logits, _ = network_fn(tf.placeholder(tf.float32, shape, name='input'))
+        logits, _ = network.function(tf.placeholder(tf.float32, shape, name='input'))
         output = tf.identity(logits, name='output')
         graph_def = graph.as_graph_def()
         if checkpoint:
-            saver = checkpoints.evaluation_saver(checkpoint, chosen.moving_average_decay)
+            saver = starting.evaluation_saver(checkpoint, chosen.moving_average_decay)
             graph_def = exporter.freeze(graph_def, saver, checkpoint, output.op.name)
     exporter.write(graph_def, chosen.output_file, chosen.write_text_graphdef)
     print(f'{chosen.output_file}: {chosen.model_name}, input {shape}, {len(graph_def.node)} nodes')

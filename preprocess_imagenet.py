@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from absl import flags
 
-from slim import app
+from runtime import app
 from slim.errors import UsageError
 
 SOME_SKIPPED = 3

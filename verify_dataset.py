@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from absl import flags
 
-from slim import app, startup
+from runtime import app, startup
 from slim.errors import DataError, UsageError
 
 if TYPE_CHECKING:

@@ -35,15 +35,12 @@ class Training:
 
         from deployment import model_deploy
         from nets import nets_factory
-        from slim import (
-            checkpoints,
-            classification,
-            cluster,
-            optimizers,
-            options,
-            precision,
-            trainer,
-        )
+        from runtime import options
+        from runtime.checkpoints import averages
+        from runtime.devices import precision
+        from runtime.training import classification, optimizers
+        from runtime.training import step as step_lib
+        from runtime.workers import cluster
 
         self._tf = tf
         with tf.Graph().as_default():
@@ -61,14 +58,14 @@ class Training:
             optimizer = optimizers.optimizer(options.OptimizerOptions(), rate)
             loss, gradients = model_deploy.optimize_clones(clones, optimizer)
             loss, kept = precision.adapt_training_graph('CPU', dtype, loss)
-            update = trainer.Update(
+            update = step_lib.Update(
                 optimizer,
                 gradients,
                 tf.get_collection(tf.GraphKeys.UPDATE_OPS),
-                checkpoints.moving_averages(0.9999),
+                averages.moving_averages(0.9999),
                 kept,
             )
-            step = trainer.build_step(
+            step = step_lib.build_step(
                 tf.train.create_global_step(), loss, rate, update, cluster.SingleProcess()
             )
             self._fetches = step.fetches
@@ -103,7 +100,7 @@ class Training:
 def measure(arguments: argparse.Namespace) -> None:
     """Prints the rates on `arguments.cores` cores, to which this process is bound."""
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-arguments.cores :])
-    from slim import startup
+    from runtime import startup
 
     startup.import_tensorflow_quietly()
     import numpy as np

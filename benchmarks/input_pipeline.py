@@ -7,10 +7,10 @@ that scikit-learn ships. Then measures, pinned to one core and on two, each the 
 repeats that take turns:
 
   classic         decode whole, to float, slice, resize, flip, brightness and saturation
-  ours            slim/inputs.py with the Inception preprocessing, training form, by the compiled
-                  operation or, with --nocustom_image_op, by TensorFlow's
+  ours            runtime/input/inputs.py with the Inception preprocessing, training form, by the
+                  compiled operation or, with --nocustom_image_op, by TensorFlow's
   decode-and-crop the same records and windows, nothing but the decoder: the limit of training
-  evaluation      slim/inputs.py, evaluation form
+  evaluation      runtime/input/inputs.py, evaluation form
   whole decode    the limit of evaluation
 
 All but the limits make batches of 96. Prints images a second and ratios; the repeats' ratios are
@@ -101,7 +101,7 @@ class Pipelines:
 
     def ours(self):
         from preprocessing import preprocessing_factory
-        from slim import inputs
+        from runtime.input import inputs
 
         preprocess = preprocessing_factory.get_encoded_preprocessing(
             'inception', self._records.decode, is_training=True, custom_op=self._custom_op
@@ -112,7 +112,7 @@ class Pipelines:
 
     def evaluation(self):
         from preprocessing import preprocessing_factory
-        from slim import inputs
+        from runtime.input import inputs
 
         many = dataclasses.replace(self._records, data_sources=self._records.data_sources * 1000)
         preprocess = preprocessing_factory.get_encoded_preprocessing(
@@ -182,12 +182,12 @@ class Pipelines:
         return self._map(example).batch(BATCH).prefetch(2)
 
     def _format(self):
-        from slim import inputs
+        from runtime.input import inputs
 
         return inputs.BatchFormat(BATCH, self._size, parallel_decodes=self._cores)
 
     def _numbered(self):
-        from slim import inputs
+        from runtime.input import inputs
 
         numbered = inputs.training_records(self._records, self._format(), inputs.TrainingOrder(1))
         return numbered.map(lambda number, placed: (number, placed[1]))

@@ -92,9 +92,9 @@ class DeploymentConfig:
           worker_job_name: TensorFlow's job name of the processes that compute.
           ps_job_name: TensorFlow's job name of the parameter servers.
           device_type: 'HPU', 'GPU' or 'CPU', for variables, optimizer and clones alike. None takes
-            the device that the process has chosen (`slim.devices`); before any choice, HPU where
-            TensorFlow lists one, and otherwise TF-Slim's placement: variables and optimizer on
-            the CPU, clone i on GPU i.
+            the device that the process has chosen (`runtime.devices.devices`); before any choice,
+            HPU where TensorFlow lists one, and otherwise TF-Slim's placement: variables and
+            optimizer on the CPU, clone i on GPU i.
 
         Raises:
           UsageError: (a ValueError) for counts, names and numbers that do not fit together.
@@ -225,7 +225,7 @@ def _placement(device_type: str | None) -> _Placement:
 
 
 def _chosen_device_type() -> str | None:
-    from slim import devices
+    from runtime.devices import devices
 
     return devices.chosen_device_type()
 

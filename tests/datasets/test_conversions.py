@@ -15,7 +15,7 @@ import pytest
 import tensorflow as tf
 
 from datasets import archives, conversion, conversions, dataset_factory, set_writer
-from slim import inputs
+from runtime.input import inputs
 from slim.errors import DataError, OutputError, UsageError
 
 

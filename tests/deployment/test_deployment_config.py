@@ -10,7 +10,7 @@ import types
 import pytest
 import tensorflow.compat.v1 as tf
 
-import slim
+import runtime.devices
 from deployment import model_deploy
 from slim.errors import UsageError
 
@@ -30,8 +30,8 @@ def choose(monkeypatch):
 
     def set_choice(device_type, hpus=()):
         devices = types.SimpleNamespace(chosen_device_type=lambda: device_type)
-        monkeypatch.setitem(sys.modules, 'slim.devices', devices)
-        monkeypatch.setattr(slim, 'devices', devices, raising=False)
+        monkeypatch.setitem(sys.modules, 'runtime.devices.devices', devices)
+        monkeypatch.setattr(runtime.devices, 'devices', devices, raising=False)
         listed = {'HPU': list(hpus)}
         monkeypatch.setattr(tf.config, 'list_physical_devices', lambda kind: listed[kind])
 

@@ -19,19 +19,13 @@ tf.disable_eager_execution()
 
 from deployment import model_deploy  # noqa: E402
 from nets import nets_factory  # noqa: E402
-from slim import (  # noqa: E402
-    checkpoints,
-    classification,
-    cluster,
-    devices,
-    errors,
-    optimizers,
-    options,
-    placement,
-    randomness,
-    startup,
-    trainer,
-)
+from runtime import options, startup  # noqa: E402
+from runtime.checkpoints import averages  # noqa: E402
+from runtime.devices import devices, placement  # noqa: E402
+from runtime.training import classification, optimizers, randomness  # noqa: E402
+from runtime.training import step as step_lib  # noqa: E402
+from runtime.workers import cluster  # noqa: E402
+from slim import errors  # noqa: E402
 
 CLASSES, SIZE, BATCH = 10, 32, 4
 
@@ -65,13 +59,13 @@ class _Run:
             rate = tf.constant(0.01)
             optimizer = optimizers.optimizer(options.OptimizerOptions(), rate)
             loss, gradients = model_deploy.optimize_clones(clones, optimizer)
-            update = trainer.Update(
+            update = step_lib.Update(
                 optimizer,
                 gradients,
                 tf.get_collection(tf.GraphKeys.UPDATE_OPS, clones[0].scope),
-                checkpoints.moving_averages(0.999),
+                averages.moving_averages(0.999),
             )
-            self.step = trainer.build_step(global_step, loss, rate, update, self.workers)
+            self.step = step_lib.build_step(global_step, loss, rate, update, self.workers)
         self.saver = tf.train.Saver(tf.global_variables())
         runtime = startup.Runtime(devices.Device(device_type, 'for the test'), self.workers)
         session_config = runtime.session_config()

@@ -14,7 +14,7 @@ import sys
 from absl import flags as absl_flags
 
 import train_image_classifier
-from slim import flags, options, startup
+from runtime import flags, options, startup
 
 
 def plain(images, num_classes):
@@ -69,7 +69,7 @@ def recorded_variables(folder, rank):
     import numpy as np
     import tensorflow.compat.v1 as tf
 
-    from slim import agreement
+    from runtime.workers import agreement
 
     def write(session, moment):
         variables = tf.global_variables()
@@ -97,7 +97,7 @@ def main():
     first = chosen_flags(common)
     runtime = startup.start(first.device, first.workers)
 
-    from slim import agreement
+    from runtime.workers import agreement
 
     look_up, variables = train_image_classifier.look_up, agreement.Variables
     for case, (network, *arguments) in order['cases'].items():

@@ -15,7 +15,9 @@ import slim
 def test_importing_slim_and_its_flags_loads_no_tensorflow():
     code = (
         'import sys, slim\n'
-        'from slim import app, flags, launcher, options, schedules, startup\n'
+        'from runtime import app, flags, options, startup\n'
+        'from runtime.training import schedules\n'
+        'from runtime.workers import launcher\n'
         'assert "tensorflow" not in sys.modules and "tf_slim" not in sys.modules\n'
         'slim.conv2d\n'
         'assert "tf_slim" in sys.modules\n'

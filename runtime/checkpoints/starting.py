@@ -1,0 +1,123 @@
+"""How variables get their first values: resumed, fine-tuned from elsewhere, or for evaluation."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+
+import tensorflow.compat.v1 as tf
+
+import slim
+from runtime import folders, options
+from runtime.checkpoints import averages, comparison, files
+from slim import errors
+
+_KEPT_CHECKPOINTS = 5
+
+
+@dataclasses.dataclass(frozen=True)
+class Origin:
+    """Where a run begins: at step 0, or where its folder's latest checkpoint stands."""
+
+    resume_from: str | None
+    step: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Start:
+    """How the variables of a run get their first values."""
+
+    saver: tf.train.Saver | None  # of the whole run; None on a worker that saves nothing
+    resume_from: str | None = None
+    resume_saver: tf.train.Saver | None = None
+    warm_start_from: str | None = None
+    warm_start_saver: tf.train.Saver | None = None
+
+
+def origin(train_dir: str, fine_tune_from: str | None) -> Origin:
+    """The origin of a run in `train_dir`, which is not created here.
+
+    Raises:
+      OutputError: nothing can be written there.
+      CheckpointError: the checkpoint there, or the one to fine-tune from, is missing or damaged.
+    """
+    folders.check_writable(train_dir, 'train_dir')
+    resume_from = tf.train.latest_checkpoint(train_dir)
+    if resume_from:
+        if fine_tune_from:
+            print(f'{train_dir} holds a checkpoint: resuming from it, not from {fine_tune_from}')
+        files.shapes(resume_from)
+        return Origin(resume_from, files.global_step(resume_from))
+    if fine_tune_from:
+        files.find(fine_tune_from, 'checkpoint_path')
+    return Origin(None, 0)
+
+
+def start(origin: Origin, tuning: options.FineTuningOptions) -> Start:
+    """The Savers of a run, once its graph is built; compares names and shapes before loading.
+
+    Raises:
+      CheckpointError: the checkpoint is of another network, or lacks variables.
+      UsageError: a scope that no variable has.
+    """
+    saver = tf.train.Saver(tf.global_variables(), max_to_keep=_KEPT_CHECKPOINTS)
+    if origin.resume_from:
+        wanted = comparison.by_name(tf.global_variables())
+        step_name = files.step_name(files.shapes(origin.resume_from))
+        resume_saver = saver
+        if step_name and step_name not in wanted:
+            wanted[step_name] = wanted.pop(tf.GraphKeys.GLOBAL_STEP)
+            resume_saver = tf.train.Saver(wanted, name='resume')
+        comparison.check_all_there(
+            origin.resume_from,
+            wanted,
+            'It is of another network or other flags: give its --model_name, --optimizer and '
+            '--moving_average_decay, or another --train_dir',
+        )
+        # So that the oldest go also when they are from before the stop.
+        state = tf.train.get_checkpoint_state(os.path.dirname(origin.resume_from))
+        saver.recover_last_checkpoints(list(state.all_model_checkpoint_paths))
+        return Start(saver, origin.resume_from, resume_saver)
+    if tuning.checkpoint_path is None:
+        return Start(saver)
+    prefix = files.find(tuning.checkpoint_path, 'checkpoint_path')
+    wanted = comparison.by_name(
+        comparison.without_scopes(slim.get_model_variables(), tuning.checkpoint_exclude_scopes)
+    )
+    held = files.shapes(prefix)
+    if not any(name in held for name in wanted):
+        raise errors.CheckpointError(
+            f'Checkpoint {prefix} holds nothing of this network: is it of another --model_name?'
+        )
+    if tuning.ignore_missing_vars:
+        wanted = {name: variable for name, variable in wanted.items() if name in held}
+    comparison.check_all_there(
+        prefix,
+        wanted,
+        'Leave them at their initial values with '
+        f'--checkpoint_exclude_scopes={comparison.unfit_scopes(prefix, wanted)}'
+        ' (or, where they are only missing, --ignore_missing_vars)',
+    )
+    warm_start_saver = tf.train.Saver(wanted, name='warm_start')
+    return Start(saver, warm_start_from=prefix, warm_start_saver=warm_start_saver)
+
+
+def evaluation_saver(prefix: str, moving_average_decay: float | None) -> tf.train.Saver:
+    """A Saver of the network's variables, from their moving averages where there is a decay.
+
+    Raises:
+      CheckpointError: averages or variables are not in the checkpoint, or have other shapes.
+    """
+    variables = slim.get_model_variables()
+    wanted = (
+        averages.averaged_names(prefix, variables)
+        if moving_average_decay
+        else comparison.by_name(variables)
+    )
+    comparison.check_all_there(
+        prefix,
+        wanted,
+        'Is it of another --model_name, data set or --labels_offset, or does the data set lack its '
+        'dataset.json?',
+    )
+    return tf.train.Saver(wanted)

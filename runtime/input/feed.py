@@ -1,0 +1,73 @@
+"""Batches from a pipeline into the training graph: the time they take, and what went wrong."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow.compat.v1 as tf
+
+from runtime.input import input_errors, inputs
+
+
+class Feed:
+    """One worker's training input; made and used in the graph, below tf.device of the inputs.
+
+    It starts where the session runs the table initializers. Arguments as in
+    `inputs.training_batches`.
+    """
+
+    def __init__(
+        self,
+        records: inputs.RecordSet,
+        preprocess: Callable[..., Any],
+        batch: inputs.BatchFormat,
+        order: inputs.TrainingOrder,
+        mix: Callable[..., tuple[Any, Any]] | None = None,
+    ) -> None:
+        self._records, self._batch, self._order = records, batch, order
+        pipeline = inputs.training_batches(records, preprocess, batch, order, mix)
+        self._iterator = tf.data.make_initializable_iterator(pipeline)
+        tf.add_to_collection(tf.GraphKeys.TABLE_INITIALIZERS, self._iterator.initializer)
+        self._waits: list[Any] = []
+        self._skipped: list[Any] = []
+
+    def next_batch(self) -> tuple[Any, Any]:
+        """Images and labels of the next batch, for one clone."""
+        with tf.device(self._iterator.initializer.device):
+            asked = tf.timestamp()
+            with tf.control_dependencies([asked]):
+                images, labels, skipped = self._iterator.get_next()
+            with tf.control_dependencies([skipped]):
+                got = tf.timestamp()
+            # The network waits for the clock; else a busy machine would read it when that is done.
+            with tf.control_dependencies([got]):
+                images, labels = tf.identity(images), tf.identity(labels)
+        self._waits.append(got - asked)
+        self._skipped.append(skipped)
+        return images, labels
+
+    def tensors(self) -> dict[str, Any]:
+        """Of a step, once every clone has its batch.
+
+        `data_wait_secs`, float64 scalar: how long it took to get the batches. `skipped`, int64
+        scalar: records left out since the start.
+        """
+        with tf.device(self._iterator.initializer.device):
+            return {
+                'data_wait_secs': tf.reduce_max(tf.stack(self._waits)),
+                'skipped': tf.reduce_max(tf.stack(self._skipped)),
+            }
+
+    def explain(self, error: Exception, reached: int) -> str:
+        """What to tell about an error after step `reached`: names file and record."""
+        order = dataclasses.replace(self._order, first_step=reached)
+
+        def next_records() -> Any:
+            upcoming = inputs.training_records(self._records, self._batch, order)
+            placed = upcoming.map(lambda number, placed: placed)
+            return placed.take(self._batch.batch_size * order.batches_per_step)
+
+        first_label = self._batch.labels_offset
+        return input_errors.explain(error, self._records, next_records, first_label)

@@ -1,0 +1,114 @@
+"""What the flags name, found before anything is built: data set, network, preprocessing.
+
+The one module of the runtime that knows the factories. Training, evaluation, export and the
+benchmarks look up here, so that the same flags mean the same thing everywhere. TensorFlow has been
+imported by then, since the device may want to be first (`startup.start`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+from datasets import dataset_factory, example_format
+from nets import nets_factory
+from preprocessing import augmentation, preprocessing_factory
+from runtime import options
+
+
+@dataclasses.dataclass(frozen=True)
+class Network:
+    """A network of the factory, for a data set."""
+
+    function: Callable[..., tuple[Any, dict[str, Any]]]  # images to (logits, end points)
+    num_classes: int  # of its logits
+    image_size: int  # side of its square input, in pixels
+
+
+@dataclasses.dataclass(frozen=True)
+class Parts:
+    """What a run puts together."""
+
+    dataset: Any  # datasets.dataset.Dataset
+    network: Network
+    preprocess: Callable[..., Any]  # of an encoded image; see get_encoded_preprocessing
+    input_note: str  # a line for the log on how images are computed, or ''
+
+
+def for_training(chosen: options.Training) -> Parts:
+    """The parts of a training run.
+
+    Raises:
+      UsageError: a name that is not there, or flags that do not go together.
+      DataError: the folder does not hold the split completely.
+    """
+    dataset = _dataset(chosen.dataset)
+    network = _network(
+        chosen.network.model_name,
+        dataset.num_classes - chosen.dataset.labels_offset,
+        chosen.input.train_image_size,
+        weight_decay=chosen.network.weight_decay,
+        is_training=True,
+        batch_norm_decay=chosen.network.batch_norm_decay,
+    )
+    extra = chosen.augmentation
+    preprocess, note = _preprocess(
+        chosen,
+        dataset,
+        is_training=True,
+        augment=augmentation.rand_augment(extra.randaugment_layers, extra.randaugment_magnitude),
+    )
+    preprocess = augmentation.with_erasing(preprocess, extra.random_erasing)
+    return Parts(dataset, network, preprocess, note)
+
+
+def for_evaluation(chosen: options.Evaluation) -> Parts:
+    """The parts of an evaluation; raises as `for_training` does."""
+    dataset = _dataset(chosen.dataset)
+    num_classes = dataset.num_classes - chosen.dataset.labels_offset
+    network = _network(chosen.network.model_name, num_classes, chosen.input.eval_image_size)
+    return Parts(dataset, network, *_preprocess(chosen, dataset))
+
+
+def for_export(chosen: options.Export) -> Network:
+    """The network to export, with the number of classes of its data set."""
+    about = dataset_factory.get_description(chosen.dataset_name, chosen.dataset_dir)
+    return _network(
+        chosen.model_name,
+        about.num_classes - chosen.labels_offset,
+        chosen.image_size,
+        is_training=chosen.is_training,
+    )
+
+
+def _dataset(chosen: options.DatasetOptions) -> Any:
+    assert chosen.dataset_dir  # the scripts require it
+    return dataset_factory.get_dataset(
+        chosen.dataset_name, chosen.dataset_split_name, chosen.dataset_dir
+    )
+
+
+def _network(name: str, num_classes: int, image_size: int | None, **arguments: Any) -> Network:
+    function = nets_factory.get_network_fn(name, num_classes, **arguments)
+    return Network(function, num_classes, image_size or function.default_image_size)
+
+
+def _preprocess(
+    chosen: options.Training | options.Evaluation, dataset: Any, **arguments: Any
+) -> tuple[Callable[..., Any], str]:
+    """Of an encoded image; and a line on whether the compiled operation is used."""
+    name = chosen.input.preprocessing_name or chosen.network.model_name
+    fused = chosen.input.fused_decoding and dataset.decode is example_format.decode_image
+    custom_op, note = preprocessing_factory.find_custom_op(
+        name, fused, chosen.input.custom_image_op
+    )
+    preprocess = preprocessing_factory.get_encoded_preprocessing(
+        name,
+        dataset.decode,
+        use_grayscale=chosen.input.use_grayscale,
+        fused=fused,
+        custom_op=custom_op,
+        **arguments,
+    )
+    return preprocess, note

@@ -1,0 +1,160 @@
+"""One exact pass over a split: every record once, in batches of static shape."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Callable, Sequence
+
+import tensorflow.compat.v1 as tf
+
+from runtime.checkpoints import files
+from runtime.input import input_errors
+from runtime.training import classification, monitor
+from runtime.workers import cluster as cluster_lib
+from slim import errors
+
+# An error of the input pipeline and the batches before it, to a line for the user.
+Explain = Callable[[Exception, int], str]
+
+_ALONE = cluster_lib.SingleProcess()
+RESULT_FILE = 'eval_results.json'
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """The outcome of an evaluation."""
+
+    checkpoint: str
+    step: int
+    images: int  # evaluated
+    expected_images: int  # in the split
+    accuracy: float
+    recall_5: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """What one worker evaluates."""
+
+    files: tuple[str, ...]
+    max_batches: int | None  # None: all of the files
+
+
+def evaluate(
+    checkpoint: str,
+    saver: tf.train.Saver,
+    counts: classification.Counts | None,
+    expected_images: int,
+    max_batches: int | None = None,
+    master: str = '',
+    session_config: tf.ConfigProto | None = None,
+    explain: Explain | None = None,
+    cluster: cluster_lib.Cluster = _ALONE,
+) -> Result:
+    """Restores the checkpoint and counts until the records end, or `max_batches` are done.
+
+    Many workers count each for itself; only the sums meet, so they need not have equally many
+    records. The result is that of all.
+
+    Args:
+      checkpoint: its prefix.
+      saver: restores it.
+      counts: of the next batch; None for a worker that has no records.
+      expected_images: in the split.
+      max_batches: of this worker.
+      master: session target.
+      session_config: of the session.
+      explain: puts an error of the input and the number of whole batches before it into words.
+      cluster: the workers.
+
+    Raises:
+      DataError: a record that cannot be used, or no record at all.
+    """
+    mine = (0, 0, 0)
+    if counts is not None and max_batches != 0:
+        mine = _count(checkpoint, saver, counts, max_batches, master, session_config, explain)
+    images, top_1, top_5 = (sum(numbers) for numbers in zip(*cluster.gather(mine), strict=True))
+    if not images:
+        raise errors.DataError('The split holds no records')
+    return Result(
+        checkpoint=checkpoint,
+        step=files.global_step(checkpoint),
+        images=images,
+        expected_images=expected_images,
+        accuracy=top_1 / images,
+        recall_5=top_5 / images,
+    )
+
+
+def _count(
+    checkpoint: str,
+    saver: tf.train.Saver,
+    counts: classification.Counts,
+    max_batches: int | None,
+    master: str,
+    session_config: tf.ConfigProto | None,
+    explain: Explain | None,
+) -> tuple[int, int, int]:
+    """Images, those right in first, and those right in five, of this worker."""
+    images = top_1 = top_5 = batches = 0
+    fetches = (counts.images, counts.top_1, counts.top_5)
+    with tf.Session(master, config=session_config) as session:
+        session.run(tf.tables_initializer())
+        saver.restore(session, checkpoint)
+        try:
+            while max_batches is None or batches < max_batches:
+                values = session.run(fetches)
+                images += int(values[0])
+                top_1 += int(values[1])
+                top_5 += int(values[2])
+                batches += 1
+        except tf.errors.OutOfRangeError:
+            pass  # The records have ended.
+        except (tf.errors.InvalidArgumentError, tf.errors.DataLossError) as error:
+            raise errors.DataError(
+                explain(error, batches) if explain else input_errors.message(error)
+            ) from error
+    return images, top_1, top_5
+
+
+def publish(result: Result, folder: str) -> None:
+    """Prints the result; `folder` gets it as eval_results.json and TensorBoard summaries.
+
+    `images: N/M` counts what was evaluated and what the split should hold.
+    """
+    print(f'images: {result.images}/{result.expected_images}')
+    print(f'Accuracy: {result.accuracy:.4f}')
+    print(f'Recall_5: {result.recall_5:.4f}', flush=True)
+    path = os.path.join(folder, RESULT_FILE)
+    with tf.gfile.Open(path + '.partial', 'w') as file:
+        file.write(json.dumps(dataclasses.asdict(result), indent=1) + '\n')
+    tf.gfile.Rename(path + '.partial', path, overwrite=True)
+    tags = {'Accuracy': result.accuracy, 'Recall_5': result.recall_5}
+    # The suite that the Gaudi fork came from wrote them below eval/.
+    tags.update({f'eval/{tag}': value for tag, value in tags.items()})
+    with tf.Graph().as_default():  # The classic writer wants graph mode.
+        writer = tf.summary.FileWriter(folder)
+        monitor.write_scalars(writer, tags, result.step)
+        writer.close()
+
+
+def part_of_worker(files: Sequence[str], max_batches: int | None, rank: int, size: int) -> Part:
+    """The files and batches of one worker: every file is read by one worker, whole."""
+    return Part(
+        tuple(files[rank::size]),
+        None if max_batches is None else len(range(rank, max_batches, size)),
+    )
+
+
+def check_complete(result: Result) -> None:
+    """DataError where a whole pass saw another number of records than the split should hold.
+
+    TensorFlow takes a file that is cut off at a record's head for one that ends there.
+    """
+    if result.images != result.expected_images:
+        raise errors.DataError(
+            f'The records hold {result.images} images, but the split should have '
+            f'{result.expected_images}: complete the files, or describe them in a dataset.json'
+        )

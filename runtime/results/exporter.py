@@ -1,0 +1,46 @@
+"""Graphs to files: weights turned into constants, GraphDefs written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import tensorflow.compat.v1 as tf
+
+from runtime import folders
+from slim import errors
+
+
+def check_writable(path: str) -> None:
+    """OutputError if the file can certainly not be written; creates nothing."""
+    if os.path.isdir(path):
+        raise errors.OutputError(f'--output_file={path}: is a folder; give the name of a file')
+    folders.check_writable(os.path.dirname(path), 'output_file')
+
+
+def freeze(graph_def: tf.GraphDef, saver: Any, checkpoint: str, output: str) -> tf.GraphDef:
+    """What `output` depends on, with the variables of the default graph as constants.
+
+    Args:
+      graph_def: of the default graph.
+      saver: restores the variables of the default graph.
+      checkpoint: prefix of a checkpoint.
+      output: name of the operation to keep.
+    """
+    with tf.Session() as session:
+        saver.restore(session, checkpoint)
+        return tf.graph_util.convert_variables_to_constants(session, graph_def, [output])
+
+
+def write(graph_def: tf.GraphDef, path: str, as_text: bool = False) -> None:
+    """Writes a GraphDef, binary or as text, under a temporary name first. Raises OutputError."""
+    folder, name = os.path.split(path)
+    temporary = f'.{name}.{os.getpid()}.tmp'
+    if folder:
+        folders.make_folder(folder, 'output_file')
+    try:
+        written = tf.io.write_graph(graph_def, folder or '.', temporary, as_text=as_text)
+        tf.gfile.Rename(written, path, overwrite=True)
+    except (tf.errors.OpError, OSError) as error:
+        reason = ' '.join(str(error).split())[:200]
+        raise errors.OutputError(f'--output_file={path}: cannot be written: {reason}') from error

@@ -1,0 +1,105 @@
+"""The order-sensitive start of a process, in one place: precision, device, workers."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+import sys
+import tempfile
+import warnings
+from typing import Any
+
+from runtime import options
+
+
+@dataclasses.dataclass(frozen=True)
+class Runtime:
+    """What a process computes on, and with whom."""
+
+    device: Any  # devices.Device
+    cluster: Any  # cluster.Cluster
+    dtype: str = 'fp32'
+    changed: tuple[str, ...] = ()  # what the environment was given for the device
+
+    def __str__(self) -> str:
+        from runtime.devices import precision
+
+        shown = precision.describe(self.device.kind, self.dtype)
+        device = f'device {self.device.kind} ({self.device.reason}), {shown}'
+        return '\n'.join((*self.changed, device))
+
+    def session_config(self) -> Any:
+        """ConfigProto of sessions. Cards leave to the CPU what they have no kernel for."""
+        import tensorflow.compat.v1 as tf
+
+        from runtime.devices import precision
+
+        config = tf.ConfigProto(
+            allow_soft_placement=self.device.kind != 'CPU',
+            intra_op_parallelism_threads=self.cluster.threads,
+        )
+        if self.device.kind == 'GPU' and self.cluster.size > 1:
+            # One process uses one card: the host's workers take them in turn.
+            config.gpu_options.visible_device_list = str(self.cluster.local_rank)
+        precision.configure(config, self.device.kind, self.dtype)
+        return config
+
+
+def start(device: options.DeviceOptions, workers: options.WorkerOptions | None = None) -> Runtime:
+    """Environment, then device, then Horovod: the HPU's bridge stands between them.
+
+    Args:
+      device: flags of the device.
+      workers: flags of the workers; None for a single process.
+
+    Raises:
+      DeviceError, UsageError: the device, its precision or the workers are not to be had.
+    """
+    from runtime.devices import devices, precision
+
+    precision.check_flags(device)
+    changed = devices.prepare_environment(device)
+    # Only now: TensorFlow must see the environment.
+    import_tensorflow_quietly()
+    from runtime.workers import cluster as cluster_lib
+
+    chosen = devices.choose(device.device)
+    precision.check_device(chosen.kind, device)
+    cluster = cluster_lib.start(workers or options.WorkerOptions())
+    return Runtime(chosen, cluster, device.dtype, tuple(changed))
+
+
+# What TensorFlow writes on each start whatever TF_CPP_MIN_LOG_LEVEL says.
+_CHATTER = re.compile(
+    rb'absl::InitializeLog|oneDNN custom operations|cudart_stub|cuInit|cpu_feature_guard|'
+    rb'To enable the following instructions|Unable to register cu|TF-TRT Warning'
+)
+
+
+def import_tensorflow_quietly() -> None:
+    """Imports TensorFlow without its start-up chatter, unless the user has set its log level."""
+    if 'TF_CPP_MIN_LOG_LEVEL' in os.environ:
+        return
+    os.environ['TF_CPP_MIN_LOG_LEVEL'] = '2'
+    sys.stderr.flush()
+    real_stderr = os.dup(2)
+    with tempfile.TemporaryFile() as caught:
+        os.dup2(caught.fileno(), 2)
+        try:
+            import tensorflow.compat.v1 as tf
+
+            # Looking for a GPU has its own messages where there is none.
+            tf.config.list_physical_devices('GPU')
+        finally:
+            # TensorFlow has read it; the scripts that this one starts decide for themselves.
+            del os.environ['TF_CPP_MIN_LOG_LEVEL']
+            os.dup2(real_stderr, 2)
+            os.close(real_stderr)
+            caught.seek(0)
+            for line in caught:
+                if not _CHATTER.search(line):
+                    sys.stderr.buffer.write(line)
+            sys.stderr.flush()
+    tf.logging.set_verbosity(tf.logging.ERROR)
+    warnings.filterwarnings('ignore', message='`(layer.apply|tf.layers)')

@@ -1,0 +1,61 @@
+"""What a training run says before its first step."""
+
+from __future__ import annotations
+
+import math
+
+from runtime import options, startup
+from runtime.checkpoints import starting
+from runtime.training import schedules
+from runtime.workers import cluster as cluster_lib
+
+
+def announce(
+    chosen: options.Training,
+    runtime: startup.Runtime,
+    length: schedules.RunLength,
+    schedule: schedules.Schedule,
+    input_note: str = '',
+) -> None:
+    """Says on rank 0 what is about to run; `input_note` is a line of its own."""
+    if runtime.cluster.rank == 0:
+        epochs = length.total_steps * length.images_per_step / length.images_per_epoch
+        print(
+            f'{runtime}, {runtime.cluster.size} worker(s)\n'
+            f'{chosen.network.model_name} on {length.images_per_epoch} images of '
+            f'{chosen.dataset.dataset_dir}: {length.total_steps} steps of {length.images_per_step} '
+            f'images are {epochs:.2f} epochs\n'
+            f'checkpoints and logs in {chosen.run.train_dir}',
+            flush=True,
+        )
+        if input_note:
+            print(input_note, flush=True)
+        if runtime.cluster.size > 1:
+            print(_workers_table(chosen, runtime.cluster, length, schedule), flush=True)
+
+
+def _workers_table(
+    chosen: options.Training,
+    cluster: cluster_lib.Cluster,
+    length: schedules.RunLength,
+    schedule: schedules.Schedule,
+) -> str:
+    warmed = min(math.ceil(schedule.warmup_steps), length.total_steps - 1)
+    ranks = ', '.join(f'{rank} {host}' for rank, host in enumerate(cluster.hosts))
+    rows = [
+        ('workers (rank host)', ranks),
+        ('global batch', f'{cluster.size} x {chosen.input.batch_size} = {length.images_per_step}'),
+        ('learning rate', chosen.schedule.learning_rate),
+        (f'scaled ({chosen.schedule.lr_scaling})', f'x {schedule.scale:.6g}'),
+        *(
+            (f'rate at step {step}', f'{schedule.rate(step):.6g}')
+            for step in sorted({0, warmed, length.total_steps // 2, length.total_steps - 1})
+        ),
+    ]
+    return '\n'.join(f'  {name:<24}{value}' for name, value in rows)
+
+
+def nothing_left(origin: starting.Origin, cluster: cluster_lib.Cluster) -> None:
+    """Says on rank 0 that the run has been at its last step already."""
+    if cluster.rank == 0:
+        print(f'{origin.resume_from} is at step {origin.step}: raise --max_number_of_steps')

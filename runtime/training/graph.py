@@ -1,0 +1,117 @@
+"""The parts of a training graph. Each is built after the one above it; the reasons are below.
+
+1. `begin`: seed and global step.
+2. `add_input`: this worker's batches.
+3. `add_clones`: the network and its losses, once per clone.
+4. `rewrite_forward_pass`: before there are gradients, which would keep what is replaced.
+5. `add_step`: gradients, precision (which needs them), update.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow.compat.v1 as tf
+
+from deployment import model_deploy
+from runtime import options, startup
+from runtime.checkpoints import averages, comparison
+from runtime.devices import precision
+from runtime.input import feed, inputs, mixing
+from runtime.training import classification, cross_replica, optimizers, randomness, schedules
+from runtime.training.step import Step, Update, build_step
+from runtime.workers.cluster import Cluster
+
+
+def begin(chosen: options.Training) -> tuple[model_deploy.DeploymentConfig, tf.Variable]:
+    """Seeds the default graph; returns where its parts go, and the global step."""
+    tf.set_random_seed(chosen.run.seed)
+    places = model_deploy.DeploymentConfig(chosen.clones.num_clones, chosen.clones.clone_on_cpu)
+    # On the host: an HPU has no int64.
+    with tf.device(places.inputs_device()):
+        return places, tf.train.create_global_step()
+
+
+def add_input(
+    chosen: options.Training,
+    parts: Any,
+    cluster: Cluster,
+    first_step: int,
+    places: model_deploy.DeploymentConfig,
+) -> feed.Feed:
+    """This worker's batches, from the images of `first_step` on; `parts` is a `lookup.Parts`."""
+    batch = inputs.BatchFormat(
+        chosen.input.batch_size,
+        parts.network.image_size,
+        chosen.dataset.labels_offset,
+        chosen.input.num_preprocessing_threads,
+        chosen.input.deterministic,
+    )
+    reading = inputs.Reading(
+        chosen.input.num_readers,
+        chosen.input.cache,
+        skip_damaged=chosen.input.on_data_error == 'skip',
+    )
+    order = inputs.TrainingOrder(
+        chosen.run.seed,
+        first_step,
+        chosen.clones.num_clones,
+        inputs.Shard(cluster.rank, cluster.size),
+        reading,
+    )
+    mixer = mixing.mixer(chosen.augmentation, parts.network.num_classes, chosen.run.seed)
+    with tf.device(places.inputs_device()):
+        return feed.Feed(parts.dataset, parts.preprocess, batch, order, mixer)
+
+
+def add_clones(
+    chosen: options.Training,
+    parts: Any,
+    batches: feed.Feed,
+    places: model_deploy.DeploymentConfig,
+) -> list[model_deploy.Clone]:
+    """The network and its losses on each device; `parts` is a `lookup.Parts`."""
+    network = parts.network
+    arguments = [
+        batches.next_batch,
+        network.function,
+        network.num_classes,
+        chosen.network.label_smoothing,
+    ]
+    return model_deploy.create_clones(places, classification.training_clone, arguments)
+
+
+def rewrite_forward_pass(
+    chosen: options.Training, cluster: Cluster, global_step: tf.Variable
+) -> None:
+    """Random draws become functions of the step; batch norm sees all workers where it is asked."""
+    losses = tf.losses.get_losses()
+    randomness.make_draws_follow_step(losses, global_step, chosen.run.seed + cluster.rank)
+    if chosen.workers.cross_replica_batch_norm:
+        cross_replica.share_batch_moments(losses, cluster)
+
+
+def add_step(
+    chosen: options.Training,
+    runtime: startup.Runtime,
+    schedule: schedules.Schedule,
+    clones: list[model_deploy.Clone],
+    batches: feed.Feed,
+    places: model_deploy.DeploymentConfig,
+) -> Step:
+    """Gradients, precision and the update: what one run of the session does."""
+    global_step = tf.train.get_global_step()
+    update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS, clones[0].scope)
+    moving_averages = averages.moving_averages(chosen.averages.moving_average_decay)
+    with tf.device(places.optimizer_device()):
+        learning_rate = schedule.tensor(global_step)
+        optimizer = optimizers.optimizer(chosen.optimizer, learning_rate)
+        learned = comparison.within_scopes(tf.trainable_variables(), chosen.tuning.trainable_scopes)
+        total_loss, gradients = model_deploy.optimize_clones(clones, optimizer, var_list=learned)
+        total_loss, kept = precision.adapt_training_graph(
+            runtime.device.kind, runtime.dtype, total_loss
+        )
+        update = Update(optimizer, gradients, update_ops, moving_averages, kept)
+        return build_step(
+            global_step, total_loss, learning_rate, update, runtime.cluster, batches.tensors()
+        )

@@ -1,0 +1,180 @@
+"""The loop of a run: steps, the look at their outcome, saves, and the end."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import tensorflow.compat.v1 as tf
+
+from runtime import folders, options
+from runtime.checkpoints import starting
+from runtime.devices import placement
+from runtime.input import input_errors
+from runtime.training import monitor, schedules, stopping
+from runtime.training.observers import NoObservers, Observers
+from runtime.training.session import SessionCreator
+from runtime.training.step import Step
+from runtime.workers import agreement, watchdog
+from runtime.workers import cluster as cluster_lib
+from slim import errors
+
+# An error of the input pipeline and the last step that was finished, to a line for the user.
+Explain = Callable[[Exception, int], str]
+_AFTER_NAN = (
+    'no checkpoint was written since they were finite. '
+    'Lower --learning_rate or lengthen --warmup_epochs'
+)
+
+
+def run(
+    chosen: options.Training,
+    length: schedules.RunLength,
+    start: starting.Start,
+    step: Step,
+    cluster: cluster_lib.Cluster,
+    session_config: tf.ConfigProto | None = None,
+    explain: Explain | None = None,
+    look_at_placement: bool = False,
+) -> int:
+    """Trains to the last step, saves, and returns the exit code.
+
+    The code is 0, or 128 + n where signal n ended the run early: the step in progress is finished
+    and saved first. After SIGUSR1 it is 0, so that mpirun lets all workers end. `explain` puts an
+    error of the input pipeline into words. `look_at_placement` checks after the first step that the
+    variables and the network are where they were put.
+
+    Raises:
+      NonFiniteLossError: the loss or a weight is NaN or infinite; nothing is saved after that.
+      DataError: a record that cannot be used.
+      OutputError: a folder or checkpoint that cannot be written.
+      WorkerError: the workers differ, or another one ended.
+    """
+    variables = agreement.Variables(cluster)
+    creator = SessionCreator(chosen.workers.master, session_config, start, step, variables)
+    observers: Observers | NoObservers = NoObservers()
+    if cluster.rank == 0:
+        folders.make_folder(chosen.run.train_dir, 'train_dir')
+        observers = Observers(chosen.run, length, start.saver)
+    watching = watchdog.watching(cluster, chosen.workers.worker_timeout_secs)
+    with stopping.graceful() as stop, contextlib.closing(observers), watching as guard:
+        loop = _Loop(chosen, length.total_steps, step, variables, observers, stop, guard)
+        try:
+            with tf.train.MonitoredSession(creator) as session:
+                observers.start(creator.first_step)
+                loop.run(session, creator.session, creator.first_step, look_at_placement)
+        except tf.errors.OpError as error:
+            mended = _expected(error, chosen, cluster, explain, loop.reached)
+            if mended is None:
+                raise
+            raise mended from error
+    return stop.exit_code
+
+
+def _expected(
+    error: tf.errors.OpError,
+    chosen: options.Training,
+    cluster: cluster_lib.Cluster,
+    explain: Explain | None,
+    reached: int,
+) -> errors.SuiteError | None:
+    """What to tell the user about a failed operation; None for one that nobody expects."""
+    lost = cluster_lib.lost_worker(error, cluster)
+    if lost:
+        return lost
+    if isinstance(error, (tf.errors.InvalidArgumentError, tf.errors.DataLossError)):
+        return errors.DataError(explain(error, reached) if explain else input_errors.message(error))
+    if isinstance(error, tf.errors.ResourceExhaustedError):
+        return errors.DeviceError(
+            f'The memory of the device is not enough: lower --batch_size={chosen.input.batch_size}'
+        )
+    return None
+
+
+class _Loop:
+    """Steps to the end of a run, or to a signal; saves in between, when all workers agree."""
+
+    reached = 0  # the last step that was finished
+
+    def __init__(
+        self,
+        chosen: options.Training,
+        total_steps: int,
+        step: Step,
+        variables: agreement.Variables,
+        observers: Observers | NoObservers,
+        stop: stopping.Stop,
+        guard: watchdog.Guard,
+    ) -> None:
+        self._total_steps, self._step, self._variables = total_steps, step, variables
+        self._check_every = chosen.workers.check_workers_every_n_steps
+        self._observers, self._stop, self._guard = observers, stop, guard
+        finite = ' (each worker says its own; one of them is not finite)'
+        self._elsewhere = finite if variables.of_many_workers else ''
+
+    def run(
+        self,
+        session: tf.train.MonitoredSession,
+        raw: tf.Session,
+        reached: int,
+        look_at_placement: bool = False,
+    ) -> None:
+        """Steps in `session`, whose hooks count them; saves and compares in the one below it."""
+        ending = False
+        self.reached = reached
+        while reached < self._total_steps and not ending:
+            fed = {
+                self._step.stop_requested: self._stop.number is not None,
+                self._step.save_requested: self._observers.save_is_due(),
+            }
+            if look_at_placement:
+                values, line = _first_step_placed(session, self._step.fetches, fed)
+                self._observers.say(line)
+                look_at_placement = False
+            else:
+                values = session.run(self._step.fetches, fed)
+            reached = self.reached = int(values['step'])
+            self._guard.beat(reached)
+            if values['failed']:
+                raise errors.NonFiniteLossError(
+                    f'The loss is {values["loss"]} at step {reached} with learning rate '
+                    f'{values["learning_rate"]:.6g}{self._elsewhere}; {_AFTER_NAN}'
+                )
+            self._observers.after_step(
+                monitor.StepReport(
+                    reached,
+                    float(values['loss']),
+                    float(values['learning_rate']),
+                    values['losses'],
+                    float(values.get('data_wait_secs', 0.0)),
+                    int(values.get('skipped', 0)),
+                )
+            )
+            ending = bool(values['stop'])
+            if ending and self._stop.number:
+                name = signal.Signals(self._stop.number).name
+                monitor.say(f'{name}: stopping after step {reached}')
+            if values['save'] or ending or reached >= self._total_steps:
+                self._save(raw, reached)
+            elif reached % self._check_every == 0:
+                self._variables.reconcile(raw, f'after step {reached}')
+
+    def _save(self, session: tf.Session, reached: int) -> None:
+        self._variables.reconcile(session, f'after step {reached}')
+        if not session.run(self._step.weights_finite):
+            raise errors.NonFiniteLossError(
+                f'Weights are not finite after step {reached}; {_AFTER_NAN}'
+            )
+        self._observers.save(session, reached)
+
+
+def _first_step_placed(
+    session: tf.train.MonitoredSession, fetches: Mapping[str, Any], fed: dict[Any, Any]
+) -> tuple[Mapping[str, Any], str]:
+    """A step, and where its operations are; DeviceError where they do not belong."""
+    report = tf.RunMetadata()
+    watched = tf.RunOptions(output_partition_graphs=True)
+    values = session.run(fetches, fed, options=watched, run_metadata=report)
+    return values, placement.check(session.graph, report.partition_graphs)

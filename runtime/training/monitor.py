@@ -1,0 +1,131 @@
+"""What a run tells: log lines, JSON lines, TensorBoard."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import json
+import os
+import sys
+import time
+from collections.abc import Mapping
+
+import tensorflow.compat.v1 as tf
+
+from runtime.training import schedules
+
+METRICS_FILE = 'metrics.jsonl'
+
+
+@dataclasses.dataclass(frozen=True)
+class StepReport:
+    """The outcome of one training step."""
+
+    step: int  # the global step after the update
+    loss: float
+    learning_rate: float
+    losses: Mapping[str, float]  # parts of the loss, by TensorBoard tag
+    data_wait_secs: float = 0.0  # how long the step waited for its batch
+    skipped: int = 0  # records left out since the start of this session
+
+
+def say(line: str) -> None:
+    """Prints a line at once. A reader that has gone does not keep the run from its end.
+
+    mpirun closes the pipes of its workers when SIGTERM comes, before they have saved.
+    """
+    try:
+        print(line, flush=True)
+    except BrokenPipeError:
+        # What is left in the buffer would fail once more when Python ends.
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+
+
+class Monitor:
+    """Prints the classic log line every N steps; metrics.jsonl gets the same numbers.
+
+    TensorBoard gets them at most every `summary_secs`. The first step of a session, slow as it is,
+    counts in no rate unless it is the only one.
+    """
+
+    def __init__(
+        self, folder: str, length: schedules.RunLength, every_n_steps: int, summary_secs: float
+    ) -> None:
+        self._folder = folder
+        self._length = length
+        self._every = every_n_steps
+        self._summary_secs = summary_secs
+        self._summary_time = -float('inf')
+        self._summaries = tf.summary.FileWriter(folder)
+        self._any_step_seen = False
+        self._waited = 0.0
+
+    def start(self, step: int) -> None:
+        """The session is ready and stands at global step `step`."""
+        self._mark(step)
+
+    def after_step(self, report: StepReport) -> None:
+        """Logs where it is due: every N steps and after the last."""
+        self._waited += report.data_wait_secs
+        due = report.step % self._every == 0 or report.step == self._length.total_steps
+        if due:
+            self._log(report)
+        if due or not self._any_step_seen:
+            self._mark(report.step)
+        self._any_step_seen = True
+
+    def close(self) -> None:
+        """Writes out what is buffered."""
+        self._summaries.close()
+
+    def _mark(self, step: int) -> None:
+        self._marked_time, self._marked_step = time.monotonic(), step
+        self._waited = 0.0
+
+    def _log(self, report: StepReport) -> None:
+        length = self._length
+        steps = report.step - self._marked_step
+        seconds = (time.monotonic() - self._marked_time) / steps
+        record = {
+            'step': report.step,
+            'loss': report.loss,
+            'sec_per_step': seconds,
+            'images_per_sec': length.images_per_step / seconds,
+            'learning_rate': report.learning_rate,
+            'epoch': report.step * length.images_per_step / length.images_per_epoch,
+            'data_wait': min(1.0, self._waited / (seconds * steps)),
+            'skipped_records': report.skipped,
+        }
+        left = datetime.timedelta(seconds=round(seconds * (length.total_steps - report.step)))
+        line = (
+            'global step {step:d}: loss = {loss:.4f} ({sec_per_step:.3f} sec/step)  '
+            '{images_per_sec:.1f} images/sec  learning rate {learning_rate:.6g}  '
+            'epoch {epoch:.2f}  waiting for data {data_wait:.0%}'
+        )
+        skipped = f'  skipped records {report.skipped}' if report.skipped else ''
+        say(f'{line.format(**record)}{skipped}  time left {left}')
+        with tf.gfile.Open(os.path.join(self._folder, METRICS_FILE), 'a') as file:
+            file.write(json.dumps({**record, 'time': time.time()}) + '\n')
+        if time.monotonic() - self._summary_time >= self._summary_secs:
+            self._summary_time = time.monotonic()
+            self._write_summaries(report, record)
+
+    def _write_summaries(self, report: StepReport, record: Mapping[str, float]) -> None:
+        tags = {
+            'learning_rate': report.learning_rate,
+            'total_loss': report.loss,
+            **report.losses,
+            'global_step/sec': 1.0 / record['sec_per_step'],
+            'examples/sec': record['images_per_sec'],
+            'data_wait': record['data_wait'],
+        }
+        write_scalars(self._summaries, tags, report.step)
+
+
+def write_scalars(writer: tf.summary.FileWriter, tags: Mapping[str, float], step: int) -> None:
+    """Scalars under exactly these TensorBoard tags."""
+    values = [tf.Summary.Value(tag=tag, simple_value=value) for tag, value in tags.items()]
+    writer.add_summary(tf.Summary(value=values), step)
+    writer.flush()

@@ -1,0 +1,50 @@
+"""What a step says about its input."""
+
+import time
+
+import fake_records
+import numpy as np
+import tensorflow.compat.v1 as tf
+
+from runtime.input import feed, inputs
+
+
+def test_the_wait_for_data_is_what_the_pipeline_takes(tmp_path):
+    records = fake_records.write(tmp_path, [30])
+
+    def slow(encoded, height, width, seed):
+        image = fake_records.preprocess(encoded, height, width)
+        return tf.numpy_function(lambda x: (time.sleep(0.05), x)[1], [image], tf.float32)
+
+    waits = {}
+    for name, preprocess, work_secs in (
+        ('slow', slow, 0.0),
+        ('fast', fake_records.preprocess, 0.3),
+    ):
+        with tf.Graph().as_default():
+            batch = inputs.BatchFormat(4, 2, parallel_decodes=1)
+            source = feed.Feed(records, preprocess, batch, inputs.TrainingOrder(1))
+            values = {'batch': source.next_batch(), **source.tensors()}
+            with tf.Session() as session:
+                session.run(tf.tables_initializer())
+                found = []
+                for _ in range(7):
+                    found.append(session.run(values)['data_wait_secs'])
+                    time.sleep(work_secs)
+        waits[name] = np.median(found)
+    assert waits['slow'] > 0.15  # 4 images of 0.05 s
+    assert waits['fast'] < 0.5 * waits['slow']
+
+
+def test_every_clone_gets_its_own_batch(tmp_path):
+    records = fake_records.write(tmp_path, [30])
+    with tf.Graph().as_default():
+        order = inputs.TrainingOrder(1, batches_per_step=2)
+        source = feed.Feed(records, fake_records.preprocess, inputs.BatchFormat(3, 2), order)
+        batches = [source.next_batch()[0] for _ in range(2)]
+        with tf.Session() as session:
+            session.run(tf.tables_initializer())
+            values = [session.run([batches, source.tensors()]) for _ in range(5)]
+    seen = [int(image[0, 0, 0]) for pair, _ in values for images in pair for image in images]
+    assert sorted(seen) == list(range(30))
+    assert all(tensors['skipped'] == 0 for _, tensors in values)

@@ -1,0 +1,118 @@
+"""Flags: the classic names and defaults, checks, refusals, reading back."""
+
+import json
+import pathlib
+
+import pytest
+from absl import flags as absl_flags
+
+from runtime import app, flags, options
+from slim import errors
+
+_CLASSIC = json.loads((pathlib.Path(__file__).parents[1] / 'data' / 'flags.json').read_text())
+
+
+def parsed(group, *arguments):
+    values = absl_flags.FlagValues()
+    flags.define(group, values)
+    values(['script', *arguments])
+    return flags.read(group, values)
+
+
+@pytest.mark.parametrize(
+    ('script', 'group'),
+    [
+        ('train_image_classifier.py', options.Training),
+        ('eval_image_classifier.py', options.Evaluation),
+    ],
+)
+def test_every_classic_flag_is_there_with_its_default(script, group):
+    values = absl_flags.FlagValues()
+    flags.define(group, values)
+    for name, (fork_default, classic_default) in _CLASSIC[script].items():
+        assert name in values, name
+        expected = fork_default
+        if name in ('preprocessing_name', 'max_num_batches'):
+            # The fork's default contradicts its own help: the network's own, and every record.
+            expected = classic_default
+        assert values[name].default == expected, name
+
+
+def test_groups_are_read_back_as_frozen_dataclasses():
+    chosen = parsed(options.Training, '--learning_rate=0.5', '--optimizer=sgd', '--use_grayscale')
+    assert chosen.schedule == options.ScheduleOptions(learning_rate=0.5)
+    assert chosen.optimizer == options.OptimizerOptions(optimizer='sgd')
+    assert chosen.input == options.TrainingInputOptions(use_grayscale=True)
+    with pytest.raises(AttributeError):
+        chosen.schedule.learning_rate = 1.0
+
+
+def test_given_lists_only_what_stands_on_the_command_line():
+    values = absl_flags.FlagValues()
+    flags.define(options.Evaluation, values)
+    values(['script', '--batch_size=7'])
+    assert flags.given(values) == {'batch_size': 7}
+
+
+@pytest.mark.parametrize(
+    ('argument', 'message'),
+    [
+        ('--optimizer=rmsprob', "Did you mean 'rmsprop'"),
+        ('--learning_rate_decay_type=cosin', "Did you mean 'cosine'"),
+        ('--device=tpu', 'auto, hpu, gpu, cpu'),
+        ('--batch_size=0', 'at least 1'),
+        ('--learning_rate=nan', 'above 0'),
+        ('--learning_rate=0', 'above 0'),
+        ('--label_smoothing=1.5', 'at most 1'),
+        ('--max_number_of_steps=ten', 'ten'),
+        ('--num_ps_tasks=1', 'use Horovod'),
+        ('--worker_replicas=2', 'use Horovod'),
+        ('--quantize_delay=100', 'contrib'),
+        ('--precision=bf16', '--dtype'),
+    ],
+)
+def test_wrong_and_refused_values_say_the_way_out(argument, message):
+    with pytest.raises(absl_flags.IllegalFlagValueError, match=message):
+        parsed(options.Training, argument)
+
+
+@pytest.mark.parametrize(
+    'argument', ['--num_ps_tasks=0', '--quantize_delay=-1', '--precision=fp32']
+)
+def test_refused_flags_may_be_given_with_their_defaults(argument):
+    assert parsed(options.Training, argument) == parsed(options.Training)
+
+
+def test_unknown_flags_and_stray_words_are_usage_errors():
+    flags.define(options.Training)
+    with pytest.raises(errors.UsageError, match='Did you mean: optimizer'):
+        app.parse_flags(['script', '--optimzer=sgd'])
+    with pytest.raises(errors.UsageError, match="Unexpected argument 'sgd'"):
+        app.parse_flags(['script', 'sgd'])
+
+
+@pytest.mark.parametrize(
+    ('failure', 'code'),
+    [
+        (errors.UsageError('no'), 2),
+        (errors.DataError('no'), 1),
+        (errors.DeviceError('no'), 1),
+        (KeyboardInterrupt(), 130),
+    ],
+)
+def test_expected_failures_are_one_line_and_an_exit_code(failure, code, capsys):
+    def main():
+        raise failure
+
+    with pytest.raises(SystemExit) as stopped:
+        app.run(main, ['/some/where/script.py'])
+    assert stopped.value.code == code
+    printed = capsys.readouterr().err
+    assert printed.startswith('script.py: ')
+    assert printed.count('\n') == 1
+
+
+def test_the_exit_code_of_main_is_the_scripts():
+    with pytest.raises(SystemExit) as stopped:
+        app.run(lambda: 143, ['script'])
+    assert stopped.value.code == 143

@@ -1,0 +1,60 @@
+"""Log lines: rates over the steps since the last line, the slow first step left out."""
+
+import itertools
+import json
+
+import pytest
+import tensorflow.compat.v1 as tf
+
+from runtime.training import monitor, schedules
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock that the test sets."""
+
+    class Clock:
+        now = 1000.0
+
+    monkeypatch.setattr(monitor.time, 'monotonic', lambda: Clock.now)
+    return Clock
+
+
+def watched(folder, clock, seconds, first_step=0, every=2):
+    """Steps that take `seconds` each, watched by a Monitor; returns the records it wrote."""
+    length = schedules.RunLength(total_steps=10, images_per_step=8, images_per_epoch=20)
+    with tf.Graph().as_default():
+        watching = monitor.Monitor(str(folder), length, every, summary_secs=1000)
+        watching.start(first_step)
+        for step, taken in zip(itertools.count(first_step + 1), seconds, strict=False):
+            clock.now += taken
+            watching.after_step(monitor.StepReport(step, 2.0, 0.5, {}))
+        watching.close()
+    return [json.loads(line) for line in (folder / 'metrics.jsonl').read_text().splitlines()]
+
+
+def test_the_first_step_of_a_session_counts_in_no_rate(tmp_path, clock):
+    records = watched(tmp_path, clock, [60.0, 0.5, 0.5, 1.5])
+    assert [record['step'] for record in records] == [2, 4]
+    assert [record['sec_per_step'] for record in records] == [0.5, 1.0]
+    assert [record['images_per_sec'] for record in records] == [16.0, 8.0]
+    assert [record['epoch'] for record in records] == [0.8, 1.6]
+
+
+def test_a_first_step_that_is_logged_tells_its_own_time(tmp_path, clock):
+    records = watched(tmp_path, clock, [60.0, 1.0], every=1)
+    assert [record['sec_per_step'] for record in records] == [60.0, 1.0]
+
+
+def test_a_resumed_run_goes_on_counting_where_it_stopped(tmp_path, clock, capsys):
+    records = watched(tmp_path, clock, [60.0, 0.25, 0.25], first_step=5, every=4)
+    assert [(record['step'], record['sec_per_step']) for record in records] == [(8, 0.25)]
+    assert capsys.readouterr().out == (
+        'global step 8: loss = 2.0000 (0.250 sec/step)  32.0 images/sec  learning rate 0.5  '
+        'epoch 3.20  waiting for data 0%  time left 0:00:00\n'
+    )
+
+
+def test_the_last_step_is_logged_even_off_the_beat(tmp_path, clock):
+    records = watched(tmp_path, clock, [1.0] * 3, first_step=7, every=100)
+    assert [record['step'] for record in records] == [10]
