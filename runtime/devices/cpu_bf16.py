@@ -26,6 +26,9 @@ from slim import compat
 
 # One of these in /proc/cpuinfo: the CPU multiplies bfloat16 itself.
 _INSTRUCTIONS = frozenset({'avx512_bf16', 'amx_bf16', 'avx_ne_convert', 'bf16'})
+# One of these: oneDNN computes in bfloat16, if need be by other instructions. Without, TensorFlow's
+# rewrite leaves the graph in float32 and does not say so.
+_ENOUGH = _INSTRUCTIONS | {'avx512f'}
 # bfloat16 numbers in a vector register of 512 bits, over two.
 _FAST_CHANNELS = 16
 _BATCH_NORMS = ('FusedBatchNormV3', 'FusedBatchNormGradV3')
@@ -34,7 +37,16 @@ _ACTIVATIONS = ('Relu', 'Relu6')
 
 def has_instructions(cpuinfo: str) -> bool:
     """Whether the text of /proc/cpuinfo names instructions for bfloat16."""
-    flags = next(
+    return bool(_INSTRUCTIONS & _flags(cpuinfo))
+
+
+def is_possible(cpuinfo: str) -> bool:
+    """Whether TensorFlow computes in bfloat16 at all on the CPU of this /proc/cpuinfo."""
+    return bool(_ENOUGH & _flags(cpuinfo))
+
+
+def _flags(cpuinfo: str) -> set[str]:
+    line = next(
         (
             line.partition(':')[2]
             for line in cpuinfo.splitlines()
@@ -42,7 +54,7 @@ def has_instructions(cpuinfo: str) -> bool:
         ),
         '',
     )
-    return bool(_INSTRUCTIONS & set(flags.split()))
+    return set(line.split())
 
 
 def enable(config: tf.ConfigProto) -> None:

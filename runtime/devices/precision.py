@@ -65,6 +65,9 @@ def adapt_training_graph(device_type: str, dtype: str, total_loss: Any) -> tuple
         return total_loss, []
     from runtime.devices import cpu_bf16
 
+    cpuinfo = _cpuinfo()
+    if cpuinfo and not cpu_bf16.is_possible(cpuinfo):
+        return total_loss, []
     return cpu_bf16.adapt_training_graph(total_loss.graph, total_loss)
 
 
@@ -74,10 +77,22 @@ def describe(device_type: str, dtype: str) -> str:
         return dtype
     from runtime.devices import cpu_bf16
 
-    try:
-        cpuinfo = pathlib.Path('/proc/cpuinfo').read_text()
-    except OSError:
+    cpuinfo = _cpuinfo()
+    if not cpuinfo:
         return f'{dtype} (/proc/cpuinfo does not say whether this CPU has instructions for it)'
     if cpu_bf16.has_instructions(cpuinfo):
         return dtype
-    return f'{dtype} (slower than fp32 here: this CPU has no bf16 instructions)'
+    if cpu_bf16.is_possible(cpuinfo):
+        return f'{dtype} (slower than fp32 here: this CPU has no bf16 instructions)'
+    return (
+        f'{dtype} (without effect: TensorFlow computes in bfloat16 on CPUs with AVX-512, which '
+        'this one lacks; the run computes in fp32)'
+    )
+
+
+def _cpuinfo() -> str:
+    """What Linux says of the CPU; '' where there is no such file."""
+    try:
+        return pathlib.Path('/proc/cpuinfo').read_text()
+    except OSError:
+        return ''

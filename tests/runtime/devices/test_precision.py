@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import re
 
 import numpy as np
 import pytest
@@ -78,23 +79,39 @@ def test_the_shipped_conversion_file_is_valid_and_has_depthwise_convolutions():
 
 
 @pytest.mark.parametrize(
-    ('cpuinfo', 'expected'),
+    ('cpuinfo', 'expected', 'possible'),
     [
-        ('processor : 0\nflags\t\t: fpu avx512f avx512_bf16 sse\n', True),
-        ('flags : fpu amx_bf16\n', True),
-        ('processor : 0\nflags : fpu avx512f\nbugs : avx512_bf16\n', False),
-        ('Features : fp asimd bf16\n', True),
-        ('', False),
+        ('processor : 0\nflags\t\t: fpu avx512f avx512_bf16 sse\n', True, True),
+        ('flags : fpu amx_bf16\n', True, True),
+        ('processor : 0\nflags : fpu avx512f\nbugs : avx512_bf16\n', False, True),
+        ('flags : fpu avx avx2\nbugs : avx512f\n', False, False),
+        ('Features : fp asimd bf16\n', True, True),
+        ('', False, False),
     ],
 )
-def test_a_cpu_without_instructions_for_bf16_is_known(cpuinfo, expected):
+def test_a_cpu_without_instructions_for_bf16_is_known(cpuinfo, expected, possible):
     assert cpu_bf16.has_instructions(cpuinfo) == expected
+    assert cpu_bf16.is_possible(cpuinfo) == possible
 
 
-def test_the_log_says_that_bf16_is_slower_without_instructions(monkeypatch):
-    monkeypatch.setattr(cpu_bf16, 'has_instructions', lambda cpuinfo: False)
-    assert 'slower than fp32' in precision.describe('CPU', 'bf16')
+@pytest.mark.parametrize(
+    ('flags', 'words'),
+    [
+        ('avx512f', r'bf16 \(slower than fp32 here.*'),
+        ('avx2', r'bf16 \(without effect: .* the run computes in fp32\)'),
+        ('avx512f avx512_bf16', 'bf16'),
+    ],
+)
+def test_the_log_says_what_bf16_is_worth_on_this_cpu(monkeypatch, flags, words):
+    monkeypatch.setattr(precision, '_cpuinfo', lambda: f'flags : {flags}\n')
+    assert re.fullmatch(words, precision.describe('CPU', 'bf16'))
     assert precision.describe('CPU', 'fp32') == 'fp32'
+
+
+def test_a_cpu_that_cannot_keeps_the_graph_of_fp32(monkeypatch):
+    monkeypatch.setattr(precision, '_cpuinfo', lambda: 'flags : avx2\n')
+    loss = object()
+    assert precision.adapt_training_graph('CPU', 'bf16', loss) == (loss, [])
 
 
 # ---- the graph on a CPU ----
@@ -137,9 +154,14 @@ class _Block:
         return self.session.run(fetches, {self.images: images}, **arguments)[:2]
 
 
+# TensorFlow leaves the graph in float32 on other CPUs, and there is nothing to see.
+needs_bf16 = pytest.mark.skipif(
+    not cpu_bf16.is_possible(precision._cpuinfo()), reason='TensorFlow computes no bf16 on this CPU'
+)
 IMAGES = np.random.default_rng(1).normal(size=[4, 16, 16, 3]).astype(np.float32)
 
 
+@needs_bf16
 def test_bf16_gives_the_loss_and_gradients_of_fp32_to_its_precision():
     expected_loss, expected = _Block('fp32').run(IMAGES)
     loss, gradients = _Block('bf16').run(IMAGES)
@@ -152,6 +174,7 @@ def test_bf16_gives_the_loss_and_gradients_of_fp32_to_its_precision():
         assert gradient.dtype == np.float32
 
 
+@needs_bf16
 def test_convolutions_run_in_bf16_but_what_is_slow_there_and_state_do_not():
     block = _Block('bf16')
     report = tf.RunMetadata()
