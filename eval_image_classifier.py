@@ -27,7 +27,8 @@ def evaluate(chosen: options.Evaluation, runtime: startup.Runtime) -> int:
     """The walk from record files and checkpoint to counts; returns the exit code."""
     import tensorflow.compat.v1 as tf
 
-    from datasets import dataset_factory, example_format
+    from datasets import dataset_factory
+    from datasets.records import example_format
     from nets import nets_factory
     from preprocessing import preprocessing_factory
     from slim import agreement, checkpoints, classification, evaluator, inputs

@@ -115,7 +115,8 @@ def train(chosen: options.Training, runtime: startup.Runtime) -> int:
 
 def look_up(chosen: options.Training) -> tuple[Any, Any, Any, str]:
     """The split, the network and the preprocessing that the flags name, and a note on the last."""
-    from datasets import dataset_factory, example_format
+    from datasets import dataset_factory
+    from datasets.records import example_format
     from nets import nets_factory
     from preprocessing import augmentation, preprocessing_factory
 
