@@ -56,7 +56,7 @@ def main() -> None:
             raise UsageError(f'--{flag.name} is missing (--help lists every flag)')
 
     startup.import_tensorflow_quietly()
-    from datasets import conversion, conversions
+    from datasets.conversion import conversion, conversions
 
     about = conversions.convert(
         _DATASET_NAME.value,

@@ -50,8 +50,8 @@ def main() -> int:
         if not flag.value:
             raise UsageError(f'--{flag.name} is missing. Give it a folder.')
 
-    from datasets import imagenet_writer, worker_pool
-    from datasets.record_writer import Rules
+    from datasets.conversion import imagenet_writer, worker_pool
+    from datasets.records.record_writer import Rules
 
     converted = imagenet_writer.convert(
         _RAW_DATA_DIR.value,

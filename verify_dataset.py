@@ -20,7 +20,7 @@ from runtime import app, startup
 from slim.errors import DataError, UsageError
 
 if TYPE_CHECKING:
-    from datasets.verification import Findings
+    from datasets.conversion.verification import Findings
 
 _DATASET_DIR = flags.DEFINE_string('dataset_dir', None, 'Folder of the TFRecord files.')
 _DATASET_NAME = flags.DEFINE_string(
@@ -52,7 +52,7 @@ def main() -> int:
         raise UsageError('--dataset_dir is missing: give the folder of the TFRecord files')
 
     startup.import_tensorflow_quietly()
-    from datasets import verification, worker_pool
+    from datasets.conversion import verification, worker_pool
 
     findings = verification.verify(
         _DATASET_DIR.value,

@@ -15,7 +15,7 @@ def cache(tmp_path_factory):
 @pytest.fixture(scope='session')
 def digits(cache):
     """Folder of the built-in sample's records."""
-    from datasets import digits
+    from datasets.conversion import digits
 
     return digits.ensure_sample(str(cache))
 

@@ -15,7 +15,7 @@ import pytest
 
 ROOT = pathlib.Path(__file__).parents[2]
 originals = types.SimpleNamespace(
-    **runpy.run_path(str(ROOT / 'tests' / 'datasets' / 'originals.py'))
+    **runpy.run_path(str(ROOT / 'tests' / 'datasets' / 'conversion' / 'originals.py'))
 )
 
 SCRIPT = 'download_and_convert_data.py'

@@ -14,7 +14,7 @@ pytest.importorskip('horovod', reason='Horovod is not installed; make horovod bu
 
 _WORKER = """
 import json, sys
-from slim import options, startup
+from runtime import options, startup
 workers = options.ClusterOptions(use_horovod=True, num_workers=2)
 runtime = startup.start(options.DeviceOptions(), workers)
 import tensorflow.compat.v1 as tf
