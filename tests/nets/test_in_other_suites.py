@@ -24,10 +24,9 @@ from nets.mobilenet import mobilenet as lib
 from slim import errors
 
 
-def _images(side: int | None = 96) -> tf.Tensor:
-    """One image; its size is not known to the graph without `side`."""
-    pixels = np.random.RandomState(0).uniform(-1, 1, [1, side or 96, side or 96, 3])
-    return tf.placeholder_with_default(pixels.astype(np.float32), [1, side, side, 3])
+def _images(side: int = 96) -> tf.Tensor:
+    pixels = np.random.RandomState(0).uniform(-1, 1, [1, side, side, 3])
+    return tf.constant(pixels, tf.float32)
 
 
 def _update_ops() -> list[Any]:
@@ -86,13 +85,8 @@ def _hyperparams(is_training: bool = True) -> Any:
 
 
 class Detector(NamedTuple):
-    images: tf.Tensor
     end_points: dict[str, tf.Tensor]
     maps: dict[str, tf.Tensor]  # what boxes are predicted from
-
-    @property
-    def graph(self) -> tf.Graph:
-        return self.images.graph
 
 
 class Backbone(NamedTuple):
@@ -101,8 +95,11 @@ class Backbone(NamedTuple):
     base: Callable[..., Any]
     scope: str
     maps: tuple[str, str]  # of stride 16 and 32; the second one ends the network
+    pyramid: tuple[str, ...]  # of stride 2, 4, 8, 16, 32
     contract: str
     update_ops: int  # of the classic network, with those of the extra layers
+    arguments: dict[str, Any] = {}  # noqa: RUF012  (read only)
+    side: int = 96
 
 
 BACKBONES = {
@@ -110,6 +107,7 @@ BACKBONES = {
         mobilenet_v2.mobilenet_base,
         'MobilenetV2',
         ('layer_15/expansion_output', 'layer_19'),
+        ('layer_2', 'layer_4', 'layer_7', 'layer_14', 'layer_19'),
         'mobilenet_v2',
         104 + 16,
     ),
@@ -117,6 +115,7 @@ BACKBONES = {
         functools.partial(mobilenet_v3.mobilenet_base, conv_defs=mobilenet_v3.V3_LARGE),
         'MobilenetV3',
         ('layer_14/expansion_output', 'layer_17'),
+        ('layer_2', 'layer_4', 'layer_7', 'layer_13', 'layer_17'),
         'mobilenet_v3_large',
         92 + 16,
     ),
@@ -124,15 +123,21 @@ BACKBONES = {
         functools.partial(mobilenet_v3.mobilenet_base, conv_defs=mobilenet_v3.V3_SMALL),
         'MobilenetV3',
         ('layer_10/expansion_output', 'layer_13'),
+        ('layer_1', 'layer_2', 'layer_4', 'layer_9', 'layer_13'),
         'mobilenet_v3_small',
         68 + 16,
+        # 8 x 8 and 4 x 4 places: explicit padding leaves the strides what they are, as in V1, V2.
+        {'use_explicit_padding': True, 'depth_multiplier': 0.75},
+        128,
     ),
     'edgetpu': Backbone(
         functools.partial(mobilenet_v3.mobilenet_base, conv_defs=mobilenet_v3.V3_EDGETPU),
         'MobilenetEdgeTPU',
         ('layer_18/expansion_output', 'layer_23'),
+        ('layer_2', 'layer_6', 'layer_10', 'layer_18', 'layer_23'),
         'mobilenet_edgetpu',
         114 + 16,  # without the last convolution
+        {'use_explicit_padding': True},
     ),
 }
 EXTRA_DEPTHS = (64, 32, 32, 16)
@@ -155,8 +160,6 @@ def _detector(
     final_endpoint: str | None = None,
     is_training: bool = True,
     override: bool = False,
-    min_depth: int = 16,
-    side: int | None = 96,
     **arguments: Any,
 ) -> Detector:
     """A detector's feature extractor, in the default graph.
@@ -165,7 +168,7 @@ def _detector(
     backbone as well. `final_endpoint` ends it before its extra layers.
     """
     backbone = BACKBONES[name]
-    images = _images(side)
+    images = _images(backbone.side)
     with (
         slim.arg_scope([slim.batch_norm], is_training=is_training),
         tf.variable_scope('FeatureExtractor'),
@@ -173,7 +176,7 @@ def _detector(
     ):
         with (
             slim.arg_scope(lib.training_scope(is_training=None, bn_decay=0.9)),
-            slim.arg_scope([lib.depth_multiplier], min_depth=min_depth),
+            slim.arg_scope([lib.depth_multiplier], min_depth=16),
             slim.arg_scope(_hyperparams(is_training) if override else slim.current_arg_scope()),
         ):
             _, end_points = backbone.base(
@@ -187,21 +190,7 @@ def _detector(
             maps = {layer: end_points[layer] for layer in backbone.maps}
             with slim.arg_scope(_hyperparams(is_training)):
                 maps.update(_extra_layers(maps[backbone.maps[-1]], backbone.maps[-1]))
-    return Detector(images, end_points, maps)
-
-
-DETECTORS = {  # what each of them is built with, once for all tests
-    'v2': {'depth_multiplier': 0.35},
-    'v3_large': {},
-    'v3_small': {'use_explicit_padding': True, 'depth_multiplier': 0.75, 'side': None},
-    'edgetpu': {'use_explicit_padding': True},
-}
-
-
-@functools.cache
-def _built(name: str) -> Detector:
-    with tf.Graph().as_default():
-        return _detector(name, **DETECTORS[name])
+    return Detector(end_points, maps)
 
 
 @contextlib.contextmanager
@@ -211,24 +200,16 @@ def _session() -> Iterator[tf.Session]:
         yield session
 
 
-@pytest.mark.parametrize('name', BACKBONES)
-def test_a_detector_trains_its_whole_backbone(name):
+def _assert_update_ops(backbone):
     """The network's part of the count is that of its plain training form."""
-    with _built(name).graph.as_default():
-        assert len(_update_ops()) == BACKBONES[name].update_ops
-        training = {op.get_attr('is_training') for op in _operations('FusedBatchNormV3')}
-    assert training == {True}
+    assert len(_update_ops()) == backbone.update_ops
+    assert {op.get_attr('is_training') for op in _operations('FusedBatchNormV3')} == {True}
 
 
-@pytest.mark.parametrize('name', BACKBONES)
-def test_a_detector_has_the_variables_of_the_classifier_in_order_below_its_prefix(name):
-    backbone = BACKBONES[name]
-    classifier = [
-        row[0] for row in network_facts.load_contract(backbone.contract)['train']['variables']
-    ]
-    with _built(name).graph.as_default():
-        names = [name.removeprefix('FeatureExtractor/') for name in _names()]
-    extra = 8 * 5  # layers, with the four variables of batch norm each
+def _assert_variables(backbone, classifier):
+    """Those of the classifier, in order, and then five for each of the eight extra layers."""
+    extra = 8 * 5
+    names = [name.removeprefix('FeatureExtractor/') for name in _names()]
     assert names[:-extra] == classifier[: len(names) - extra]
     left_out = {name.split('/')[1] for name in classifier[len(names) - extra :]}
     assert left_out <= {'Conv_1', 'Conv_2', 'Logits'}
@@ -236,62 +217,44 @@ def test_a_detector_has_the_variables_of_the_classifier_in_order_below_its_prefi
     assert names[-extra] == f'{backbone.scope}/{first}/weights'
 
 
+def _assert_end_points(backbone, end_points, classifier):
+    """Those of the classifier, in order, but for layers behind the last map."""
+
+    def number(name):
+        layer = name.split('/')[0].removeprefix('layer_')
+        return int(layer) if layer.isdigit() else np.inf
+
+    last = number(backbone.maps[-1])
+    assert list(end_points) == [name for name in classifier if number(name) <= last]
+
+
 @pytest.mark.parametrize('name', BACKBONES)
-def test_a_detector_finds_every_end_point_of_the_classifier_by_name(name):
-    classifier = [
-        row[0]
-        for row in network_facts.load_contract(BACKBONES[name].contract)['train']['end_points']
-    ]
-    end_points = _built(name).end_points
-    assert [name for name in classifier if name in end_points] == list(end_points)
-    last = int(BACKBONES[name].maps[-1].removeprefix('layer_'))
-    missing = set(classifier) - set(end_points)
-    assert all(
-        not name.startswith('layer_') or int(name.split('/')[0].removeprefix('layer_')) > last
-        for name in missing
-    )
+@pytest.mark.usefixtures('graph')
+def test_a_detector_on_a_mobilenet_has_update_ops_variables_and_maps_of_the_classic_one(name):
+    backbone = BACKBONES[name]
+    contract = network_facts.load_contract(backbone.contract)['train']
+    end_points, maps = _detector(name, **backbone.arguments)
+    _assert_update_ops(backbone)
+    _assert_variables(backbone, [row[0] for row in contract['variables']])
+    _assert_end_points(backbone, end_points, [row[0] for row in contract['end_points']])
+    for first_stride, tensors in (
+        (16, maps.values()),
+        (2, (end_points[layer] for layer in backbone.pyramid)),
+    ):
+        sides = [tensor.shape.as_list()[1:3] for tensor in tensors]
+        strides = [first_stride * 2**number for number in range(len(sides))]
+        assert sides == [[-(-backbone.side // stride)] * 2 for stride in strides]
 
 
-@pytest.mark.parametrize('name', ['v2', 'v3_large', 'edgetpu'])
-def test_feature_maps_shrink_by_two_from_stride_16_on(name):
-    shapes = _shapes(_built(name).maps.values())
-    assert [shape[0] for shape in shapes] == [6, 3, 2, 1, 1, 1]
-    assert [shape[-1] for shape in shapes[2:]] == list(EXTRA_DEPTHS)
-
-
-def test_a_pyramid_takes_maps_of_every_stride_by_name():
-    names = ('layer_2', 'layer_4', 'layer_7', 'layer_14', 'layer_19')
-    end_points = _built('v2').end_points
-    assert _shapes(end_points[name] for name in names) == [
-        [48, 48, 16],
-        [24, 24, 16],
-        [12, 12, 16],
-        [6, 6, 32],
-        [3, 3, 448],
-    ]
-
-
-def test_min_depth_of_the_callers_scope_is_the_least_width():
-    """Of the widths 16, 24 and 32 times 0.35; 8 without it."""
-    with _built('v2').graph.as_default():
-        widths = {
-            op.outputs[0].shape.as_list()[-1]
-            for op in _operations('Conv2D')
-            if 'project' in op.name
-        }
-    assert widths == {16, 24, 32, 56, 112}
-
-
-@pytest.mark.parametrize(
-    ('side', 'sides'), [(128, [8, 4, 2, 1, 1, 1]), (320, [20, 10, 5, 3, 2, 1])]
-)
-def test_v3_small_with_explicit_padding_shrinks_as_its_strides_say(side, sides):
-    """Strides 16 and 32, as without: what the boxes of the published detectors are laid out for."""
-    detector = _built('v3_small')
-    image = np.zeros([1, side, side, 3], np.float32)
-    with detector.graph.as_default(), _session() as session:
-        maps = session.run(list(detector.maps.values()), {detector.images: image})
-    assert [array.shape[1] for array in maps] == sides
+@pytest.mark.parametrize(('min_depth', 'widths'), [(8, [16, 8, 8]), (16, [16, 16, 16])])
+@pytest.mark.usefixtures('graph')
+def test_min_depth_of_the_callers_scope_is_the_least_width(min_depth, widths):
+    with slim.arg_scope([lib.depth_multiplier], min_depth=min_depth):
+        _, end_points = mobilenet_v2.mobilenet_base(
+            _images(32), depth_multiplier=0.35, final_endpoint='layer_3'
+        )
+    got = [end_points[f'layer_{number}'].shape.as_list()[-1] for number in (1, 2, 3)]
+    assert got == widths
 
 
 @pytest.mark.usefixtures('graph')
@@ -401,16 +364,16 @@ def test_a_second_tower_reuses_all_weights_under_its_own_names():
     same = [tower.end_points['layer_4/output'] for tower in (first, second)]
     with _session() as session:
         values = session.run(same)
-    np.testing.assert_array_equal(values[0], values[1])
+    np.testing.assert_allclose(values[0], values[1], rtol=1e-5)
+    assert np.ptp(values[0]) > 0
 
 
 @pytest.mark.usefixtures('graph')
 def test_a_classification_checkpoint_loads_into_the_backbone_without_its_prefix(tmp_path):
     arguments = {'depth_multiplier': 0.25, 'final_endpoint': 'layer_4'}
     path = str(tmp_path / 'model.ckpt')
-    images = _images(32)
     with slim.arg_scope([lib.depth_multiplier], min_depth=16):
-        _, end_points = mobilenet_v2.mobilenet(images, num_classes=5, **arguments)
+        _, end_points = mobilenet_v2.mobilenet(_images(), num_classes=5, **arguments)
     statistics = [v for v in tf.global_variables() if 'moving' in v.op.name]
     with _session() as session:
         session.run([v.assign(tf.random_uniform(v.shape, 0.5, 1.5)) for v in statistics])
@@ -418,7 +381,7 @@ def test_a_classification_checkpoint_loads_into_the_backbone_without_its_prefix(
         tf.train.Saver().save(session, path, write_meta_graph=False)
 
     with tf.Graph().as_default():
-        detector = _detector('v2', is_training=False, side=32, **arguments)
+        detector = _detector('v2', is_training=False, **arguments)
         prefix = 'FeatureExtractor/'
         restore = {name.removeprefix(prefix): name for name in _names()}
         saved = {name for name, _ in tf.train.list_variables(path)}
