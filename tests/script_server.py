@@ -146,10 +146,11 @@ class Server:
                 code = started.wait(timeout)
             finally:
                 started.end()
+            texts = []
             for file in (out, err):
                 file.seek(0)
-            words = [os.fspath(script), *arguments]
-            return subprocess.CompletedProcess(words, code, out.read().decode(), err.read().decode())
+                texts.append(file.read().decode(errors='replace'))
+        return subprocess.CompletedProcess([os.fspath(script), *arguments], code, *texts)
 
     def start(
         self, script: _Path, arguments: Sequence[str], *, cwd: _Path, env: Mapping[str, str]

@@ -47,7 +47,7 @@ def test_cifar10_from_its_archive_to_a_trained_network(script, tmp_path):
         f'--source_dir={tmp_path / "source"}',
     ).stdout
     assert 'train: 40 images\ntest: 8 images\ncifar10: 10 classes in ' in out
-    common = ['--dataset_name=cifar10', f'--dataset_dir={records}', '--model_name=mobilenet_v2_035']
+    common = ['--dataset_name=cifar10', f'--dataset_dir={records}', '--model_name=cifarnet']
     before = {path.name: path.stat().st_mtime_ns for path in records.iterdir()}
     trained = script(
         'train_image_classifier.py',

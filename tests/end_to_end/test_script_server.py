@@ -146,10 +146,14 @@ def test_nothing_is_left_whatever_ends_the_tests(program, tmp_path, how):
         print(os.getpid(), os.getppid(), flush=True)
         time.sleep(100)
         """)
+    # With a TensorFlow that is imported at once.
+    (tmp_path / 'stub' / 'tensorflow' / 'compat').mkdir(parents=True)
+    (tmp_path / 'stub' / 'tensorflow' / 'compat' / 'v1.py').touch()
     tests = tmp_path / 'tests.py'
     tests.write_text(
         f'import os, script_server\n'
         f'with script_server.Server() as server:\n'
+        f'    server._environment["PYTHONPATH"] = {str(tmp_path / "stub")!r}\n'
         f'    started = server.start({str(script)!r}, [], cwd="/", env=dict(os.environ))\n'
         f'    print(started.stdout.readline(), flush=True)\n'
         f'    started.wait()\n'
