@@ -11,7 +11,6 @@ import time
 
 import processes
 import pytest
-import script_server
 
 
 @pytest.fixture
@@ -89,25 +88,6 @@ def test_a_script_finds_what_it_finds_with_python(server, program, cache, tmp_pa
     assert json.loads(fresh.stdout) == json.loads(done.stdout)
 
 
-def test_output_can_be_read_and_signals_sent_while_it_runs(server, program, cache, tmp_path):
-    path = program("""\
-        import signal, sys, time
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit('ended'))
-        print('ready', flush=True)
-        time.sleep(100)
-        """)
-    scripts = [
-        server.start(path, [], cwd=tmp_path, env=processes.user_environment(cache))
-        for _ in range(2)
-    ]
-    for script in scripts:
-        assert script.stdout.readline() == 'ready\n'
-        assert script.poll() is None
-        script.send_signal(signal.SIGTERM)
-        assert script.wait(60) == 1
-        assert script.communicate() == ('ended\n', None)
-
-
 def test_a_script_that_takes_too_long_is_ended(server, program, cache, tmp_path):
     path = program("""\
         import os, pathlib, time
@@ -117,23 +97,33 @@ def test_a_script_that_takes_too_long_is_ended(server, program, cache, tmp_path)
     with pytest.raises(subprocess.TimeoutExpired):
         server.run(path, [], cwd=tmp_path, env=processes.user_environment(cache), timeout=2)
     assert not _runs(int((tmp_path / 'number').read_text()))
+    # And the next one runs.
+    environment = processes.user_environment(cache)
+    assert (
+        server.run(program('print(1)'), [], cwd=tmp_path, env=environment, timeout=9).stdout
+        == '1\n'
+    )
 
 
 def _runs(pid):
-    return pathlib.Path(f'/proc/{pid}').exists()
+    """Whether there is a process of this number that has not ended."""
+    try:
+        return ') Z ' not in pathlib.Path(f'/proc/{pid}/stat').read_text()
+    except FileNotFoundError:
+        return False
 
 
 def test_what_is_read_at_the_start_needs_a_fresh_interpreter(server, program, cache, tmp_path):
     for name in ('TF_CPP_MIN_LOG_LEVEL', 'CUDA_VISIBLE_DEVICES', 'PYTHONHASHSEED'):
         environment = {**processes.user_environment(cache), name: '1'}
         with pytest.raises(ValueError, match=name):
-            server.run(program('pass'), [], cwd=tmp_path, env=environment)
+            server.run(program('pass'), [], cwd=tmp_path, env=environment, timeout=9)
 
 
 def test_tensorflow_has_started_no_thread_before_the_fork(server, program, cache, tmp_path):
     """A fork has the thread that calls it alone. numpy's BLAS knows this, and starts its anew."""
     path = program('import os; print(os.getppid())')
-    done = server.run(path, [], cwd=tmp_path, env=processes.user_environment(cache))
+    done = server.run(path, [], cwd=tmp_path, env=processes.user_environment(cache), timeout=60)
     libraries = 2  # numpy's and scipy's
     blas = libraries * (len(os.sched_getaffinity(0)) - 1)
     assert len(os.listdir(f'/proc/{done.stdout.strip()}/task')) <= 1 + blas
@@ -142,34 +132,38 @@ def test_tensorflow_has_started_no_thread_before_the_fork(server, program, cache
 @pytest.mark.parametrize('how', [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_nothing_is_left_whatever_ends_the_tests(program, tmp_path, how):
     script = program("""\
-        import os, time
-        print(os.getpid(), os.getppid(), flush=True)
+        import os, pathlib, time
+        folder = pathlib.Path(__file__).parent
+        (folder / 'unfinished').write_text(f'{os.getpid()} {os.getppid()}')
+        (folder / 'unfinished').rename(folder / 'numbers')
         time.sleep(100)
         """)
     # With a TensorFlow that is imported at once.
     (tmp_path / 'stub' / 'tensorflow' / 'compat').mkdir(parents=True)
-    (tmp_path / 'stub' / 'tensorflow' / 'compat' / 'v1.py').touch()
+    for name in ('__init__.py', 'compat/__init__.py', 'compat/v1.py'):
+        (tmp_path / 'stub' / 'tensorflow' / name).touch()
     tests = tmp_path / 'tests.py'
     tests.write_text(
         f'import os, script_server\n'
         f'with script_server.Server() as server:\n'
         f'    server._environment["PYTHONPATH"] = {str(tmp_path / "stub")!r}\n'
-        f'    started = server.start({str(script)!r}, [], cwd="/", env=dict(os.environ))\n'
-        f'    print(started.stdout.readline(), flush=True)\n'
-        f'    started.wait()\n'
+        f'    server.run({str(script)!r}, [], cwd="/", env=dict(os.environ), timeout=100)\n'
     )
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith('TF_')},
         'PYTHONPATH': str(processes.ROOT / 'tests'),
     }
-    process = subprocess.Popen(
-        [sys.executable, str(tests)], env=environment, stdout=subprocess.PIPE, text=True
-    )
-    numbers = [int(number) for number in process.stdout.readline().split()]
+    process = subprocess.Popen([sys.executable, str(tests)], env=environment)
+    _wait_until(lambda: (tmp_path / 'numbers').exists())
+    numbers = [int(number) for number in (tmp_path / 'numbers').read_text().split()]
     assert len(numbers) == 2 and all(_runs(number) for number in numbers)
     process.send_signal(how)
-    process.communicate(timeout=60)
+    process.wait(60)
+    _wait_until(lambda: not any(_runs(number) for number in numbers))
+
+
+def _wait_until(condition):
     deadline = time.monotonic() + 60
-    while any(_runs(number) for number in numbers) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not any(_runs(number) for number in numbers)
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)

@@ -10,6 +10,8 @@ import pytest
 
 from slim import launcher
 
+pytestmark = pytest.mark.once
+
 
 @pytest.mark.parametrize(
     ('code', 'expected'),

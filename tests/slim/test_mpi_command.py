@@ -7,6 +7,8 @@ import pytest
 
 from slim import errors, mpi_command, options
 
+pytestmark = pytest.mark.once
+
 COMMAND = ['python', '/p/train_image_classifier.py', '--batch_size=96', '--use_horovod']
 TAGS = ['--tag-output', '--merge-stderr-to-stdout']
 

@@ -2,7 +2,11 @@
 
 import os
 
+import pytest
+
 from slim import options, worlds
+
+pytestmark = pytest.mark.once
 
 
 def test_the_world_of_a_process():
