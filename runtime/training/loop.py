@@ -184,8 +184,14 @@ class _Loop:
                 else:
                     values = session.run(self._step.fetches, fed)
             except tf.errors.OpError as error:
-                if _of_the_input(error):
-                    self._rescue(raw)
+                if not _of_the_input(error):
+                    raise
+                self._rescue(raw)
+                if isinstance(error, tf.errors.OutOfRangeError):
+                    # MonitoredSession would take it for the end of the run.
+                    raise errors.DataError(
+                        f'The records have ended after step {reached}: are files cut off?'
+                    ) from error
                 raise
             reached = self.reached = int(values['step'])
             self._guard.beat(reached)

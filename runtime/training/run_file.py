@@ -25,6 +25,7 @@ _KEPT_STARTS = 50
 _LIMIT = 4_000_000  # bytes
 _DESCRIPTION = 'dataset.json'
 _DESCRIPTION_LIMIT = 50_000_000
+_DEPTH = 20  # of lists and objects; Python writes fewer within each other than it reads
 _SHOWN = 60  # characters of a value
 # Flags by which neither the graph nor the schedule of a run changes.
 _FREE = frozenset(
@@ -119,6 +120,8 @@ def read(path: str) -> list[dict[str, Any]]:
             return []
         content = json.loads(folders.read_text(path, _LIMIT))
         starts = content['starts']
+        if _depth(starts) > _DEPTH:
+            raise RecursionError
         if not isinstance(starts, list) or not all(_is_start(start) for start in starts):
             raise ValueError('its starts are none')
     except RecursionError:
@@ -146,6 +149,17 @@ def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
         for name, was, value in compared
         if name not in free and _shown(was) != _shown(value)
     ]
+
+
+def _depth(value: Any) -> int:
+    """How many lists and objects are within each other."""
+    depth, level = 0, [value]
+    while level := [part for part in level if isinstance(part, (list, dict))]:
+        depth += 1
+        level = [
+            inner for part in level for inner in (part.values() if isinstance(part, dict) else part)
+        ]
+    return depth
 
 
 def _is_start(start: Any) -> bool:
