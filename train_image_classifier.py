@@ -33,7 +33,7 @@ def train(chosen: options.Training, runtime: startup.Runtime) -> int:
 
     from runtime import lookup
     from runtime.input import mixing
-    from runtime.training import announcement, graph, loop, schedules
+    from runtime.training import announcement, graph, loop, run_file, schedules
     from runtime.workers import agreement
 
     # Everything that can be wrong is looked up before anything is built or written.
@@ -43,7 +43,9 @@ def train(chosen: options.Training, runtime: startup.Runtime) -> int:
     agreement.check_flags(cluster, chosen, num_samples)
     length = schedules.run_length(chosen, num_samples, cluster.size)
     schedule = schedules.schedule(chosen.schedule, length, cluster.size)
-    origin = agreement.origin(cluster, chosen.run.train_dir, chosen.tuning.checkpoint_path)
+    origin = agreement.origin(
+        cluster, chosen.run.train_dir, chosen.tuning.checkpoint_path, chosen.run.strict_resume
+    )
     if origin.step >= length.total_steps:
         announcement.nothing_left(origin, cluster)
         return 0
@@ -65,6 +67,7 @@ def train(chosen: options.Training, runtime: startup.Runtime) -> int:
             runtime.session_config(),
             batches.explain,
             look_at_placement=runtime.device.kind != 'CPU',
+            facts=run_file.facts(chosen, runtime, parts.dataset, origin.step),
         )
 
 

@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING
 from absl import flags
 
 from runtime import app, startup
+from runtime.flags import define_path
 from slim.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from datasets.conversion.verification import Findings
 
-_DATASET_DIR = flags.DEFINE_string('dataset_dir', None, 'Folder of the TFRecord files.')
+_DATASET_DIR = define_path('dataset_dir', 'Folder of the TFRecord files.')
 _DATASET_NAME = flags.DEFINE_string(
     'dataset_name',
     None,

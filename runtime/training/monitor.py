@@ -9,10 +9,12 @@ import os
 import sys
 import time
 from collections.abc import Mapping
+from typing import Any
 
 import tensorflow.compat.v1 as tf
 
-from runtime.training import schedules
+from runtime import folders
+from runtime.training import event_file, schedules
 
 METRICS_FILE = 'metrics.jsonl'
 
@@ -36,11 +38,13 @@ def say(line: str) -> None:
     """
     try:
         print(line, flush=True)
-    except BrokenPipeError:
+    except OSError as error:
         # What is left in the buffer would fail once more when Python ends.
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())
         os.close(nowhere)
+        if not isinstance(error, BrokenPipeError):
+            raise folders.cannot_write('the log on standard output', error) from error
 
 
 class Monitor:
@@ -58,7 +62,7 @@ class Monitor:
         self._every = every_n_steps
         self._summary_secs = summary_secs
         self._summary_time = -float('inf')
-        self._summaries = tf.summary.FileWriter(folder)
+        self._summaries = event_file.EventFile(folder)
         self._any_step_seen = False
         self._waited = 0.0
 
@@ -106,8 +110,12 @@ class Monitor:
         )
         skipped = f'  skipped records {report.skipped}' if report.skipped else ''
         say(f'{line.format(**record)}{skipped}  time left {left}')
-        with tf.gfile.Open(os.path.join(self._folder, METRICS_FILE), 'a') as file:
-            file.write(json.dumps({**record, 'time': time.time()}) + '\n')
+        path = os.path.join(self._folder, METRICS_FILE)
+        try:
+            with tf.gfile.Open(path, 'a') as file:
+                file.write(json.dumps({**record, 'time': time.time()}) + '\n')
+        except (tf.errors.OpError, OSError) as error:
+            raise folders.cannot_write(path, error) from error
         if time.monotonic() - self._summary_time >= self._summary_secs:
             self._summary_time = time.monotonic()
             self._write_summaries(report, record)
@@ -124,8 +132,8 @@ class Monitor:
         write_scalars(self._summaries, tags, report.step)
 
 
-def write_scalars(writer: tf.summary.FileWriter, tags: Mapping[str, float], step: int) -> None:
-    """Scalars under exactly these TensorBoard tags."""
+def write_scalars(writer: Any, tags: Mapping[str, float], step: int) -> None:
+    """Scalars under exactly these TensorBoard tags; the writer is an EventFile or TensorFlow's."""
     values = [tf.Summary.Value(tag=tag, simple_value=value) for tag, value in tags.items()]
     writer.add_summary(tf.Summary(value=values), step)
     writer.flush()
