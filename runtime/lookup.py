@@ -15,6 +15,7 @@ from datasets import dataset_factory, example_format
 from nets import nets_factory
 from preprocessing import augmentation, preprocessing_factory
 from runtime import options
+from slim import errors
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +47,7 @@ def for_training(chosen: options.Training) -> Parts:
     dataset = _dataset(chosen.dataset)
     network = _network(
         chosen.network.model_name,
-        dataset.num_classes - chosen.dataset.labels_offset,
+        _num_classes(dataset, chosen.dataset.labels_offset),
         chosen.input.train_image_size,
         weight_decay=chosen.network.weight_decay,
         is_training=True,
@@ -66,7 +67,7 @@ def for_training(chosen: options.Training) -> Parts:
 def for_evaluation(chosen: options.Evaluation) -> Parts:
     """The parts of an evaluation; raises as `for_training` does."""
     dataset = _dataset(chosen.dataset)
-    num_classes = dataset.num_classes - chosen.dataset.labels_offset
+    num_classes = _num_classes(dataset, chosen.dataset.labels_offset)
     network = _network(chosen.network.model_name, num_classes, chosen.input.eval_image_size)
     return Parts(dataset, network, *_preprocess(chosen, dataset))
 
@@ -76,7 +77,7 @@ def for_export(chosen: options.Export) -> Network:
     about = dataset_factory.get_description(chosen.dataset_name, chosen.dataset_dir)
     return _network(
         chosen.model_name,
-        about.num_classes - chosen.labels_offset,
+        _num_classes(about, chosen.labels_offset),
         chosen.image_size,
         is_training=chosen.is_training,
     )
@@ -87,6 +88,16 @@ def _dataset(chosen: options.DatasetOptions) -> Any:
     return dataset_factory.get_dataset(
         chosen.dataset_name, chosen.dataset_split_name, chosen.dataset_dir
     )
+
+
+def _num_classes(dataset: Any, labels_offset: int) -> int:
+    """Of the logits. A network of 0 classes would have no classifier."""
+    if not 0 <= labels_offset < dataset.num_classes:
+        raise errors.UsageError(
+            f'--labels_offset={labels_offset} leaves no class: data set {dataset.name!r} has '
+            f'{dataset.num_classes}, so it must be 0 to {dataset.num_classes - 1}'
+        )
+    return dataset.num_classes - labels_offset
 
 
 def _network(name: str, num_classes: int, image_size: int | None, **arguments: Any) -> Network:

@@ -34,10 +34,12 @@ def option(
     at_least: float | None = None,
     above: float | None = None,
     at_most: float | None = None,
+    listed: bool = False,
     refused: str | None = None,
 ) -> Any:
     """A dataclass field that is also a flag.
 
+    `listed` is for comma-separated words: a value without any is an error.
     `refused` is for flags that the classic scripts declared and did not obey: any value other than
     the default is an error that gives this reason.
     """
@@ -47,6 +49,7 @@ def option(
         'at_least': at_least,
         'above': above,
         'at_most': at_most,
+        'listed': listed,
         'refused': refused,
     }
     return dataclasses.field(default=default, metadata=metadata)
@@ -160,7 +163,9 @@ class DatasetOptions:
     dataset_split_name: str = option('train', 'split to read')
     dataset_dir: str | None = option(None, 'folder of the TFRecord files')
     labels_offset: int = option(
-        0, 'subtracted from the labels and the number of classes (networks without background)'
+        0,
+        'subtracted from the labels and the number of classes (networks without background)',
+        at_least=0,
     )
 
 
@@ -339,10 +344,12 @@ class FineTuningOptions:
 
     checkpoint_path: str | None = option(None, 'checkpoint, or folder of one, to fine-tune from')
     checkpoint_exclude_scopes: str | None = option(
-        None, 'scopes not taken from the checkpoint, comma-separated prefixes of variable names'
+        None,
+        'scopes not taken from the checkpoint, comma-separated prefixes of variable names',
+        listed=True,
     )
     trainable_scopes: str | None = option(
-        None, 'scopes that learn, comma-separated; default: all of them'
+        None, 'scopes that learn, comma-separated; default: all of them', listed=True
     )
     ignore_missing_vars: bool = option(
         False, 'leave variables that the checkpoint lacks at their initial values'
@@ -418,7 +425,7 @@ class Export:
     batch_size: int | None = option(None, 'images per batch; default: any number', at_least=1)
     dataset_name: str = option('imagenet', 'data set whose number of classes the network gets')
     dataset_dir: str = option('', 'folder whose dataset.json, if any, gives the number of classes')
-    labels_offset: int = option(0, 'subtracted from the number of classes')
+    labels_offset: int = option(0, 'subtracted from the number of classes', at_least=0)
     use_grayscale: bool = option(False, 'input of one channel instead of three')
     is_video_model: bool = option(False, 'input with frames: [batch, frames, height, width, 3]')
     num_frames: int | None = option(None, 'frames of a video; default: any number', at_least=1)
