@@ -4,7 +4,7 @@
   mpirun -np 2 python3 eval_image_classifier.py --use_horovod ...
 
 Prints `images: N/N`, Accuracy and Recall_5; --eval_dir gets them as JSON and TensorBoard summaries.
-Exit codes: 0 done, 1 failure, 2 wrong command line.
+Exit codes: 0 done, 1 failure, 2 wrong command line, 3 data, 5 device.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@
 The input is the placeholder `input`, preprocessed images; the logits are `output`, beside the
 network's own names. Without --checkpoint_path the file holds no weights; with it, the moving
 averages of the run, or its last weights for --moving_average_decay=0. Exit codes: 0 done, 1
-failure, 2 wrong command line.
+failure, 2 wrong command line, 3 data.
 """
 
 from __future__ import annotations

@@ -5,7 +5,8 @@
   mpirun -np 2 python3 train_image_classifier.py --use_horovod ...
 
 A second start with the same --train_dir resumes. Exit codes: 0 done, 1 failure, 2 wrong command
-line, 128 + n ended by signal n (the step in progress is finished and saved first).
+line, 3 data, 4 a loss that is not finite, 5 device, 128 + n ended by signal n (the step in progress
+is finished and saved first).
 """
 
 from __future__ import annotations
