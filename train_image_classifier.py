@@ -33,6 +33,7 @@ def train(chosen: options.Training, runtime: startup.Runtime) -> int:
     import tensorflow.compat.v1 as tf
 
     from runtime import lookup
+    from runtime.checkpoints import sidecar
     from runtime.input import mixing
     from runtime.training import announcement, graph, loop, schedules
     from runtime.workers import agreement
@@ -57,6 +58,9 @@ def train(chosen: options.Training, runtime: startup.Runtime) -> int:
         graph.rewrite_forward_pass(chosen, cluster, global_step)
         step = graph.add_step(chosen, runtime, schedule, clones, batches, places)
         start = agreement.start(cluster, origin, chosen.tuning)
+        announcement.fine_tuning(
+            start, chosen, lookup.shown(chosen.network.model_name, parts.network)
+        )
         return loop.run(
             chosen,
             length,
@@ -66,6 +70,7 @@ def train(chosen: options.Training, runtime: startup.Runtime) -> int:
             runtime.session_config(),
             batches.explain,
             look_at_placement=runtime.device.kind != 'CPU',
+            about=sidecar.of_training(chosen, parts),
         )
 
 

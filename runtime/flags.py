@@ -72,6 +72,15 @@ def given(flag_values: flags.FlagValues = flags.FLAGS) -> dict[str, Any]:
     return {name: flag_values[name].value for name in flag_values if flag_values[name].present}
 
 
+def chosen_by_user(flag_values: flags.FlagValues = flags.FLAGS) -> set[str]:
+    """Names of the flags that have their value from the command line or a calling script."""
+    return {
+        name
+        for name in flag_values
+        if flag_values[name].present or not flag_values[name].using_default_value
+    }
+
+
 def require(name: str, meaning: str, flag_values: flags.FlagValues = flags.FLAGS) -> None:
     """UsageError where a flag without default was not given."""
     if not flag_values[name].value:

@@ -72,15 +72,39 @@ def for_evaluation(chosen: options.Evaluation) -> Parts:
     return Parts(dataset, network, *_preprocess(chosen, dataset))
 
 
-def for_export(chosen: options.Export) -> Network:
-    """The network to export, with the number of classes of its data set."""
-    about = dataset_factory.get_description(chosen.dataset_name, chosen.dataset_dir)
+def for_export(chosen: options.Export, num_classes: int | None = None) -> Network:
+    """The network to export, with `num_classes` logits; None: those of the flags' data set."""
+    if num_classes is None:
+        about = dataset_factory.get_description(chosen.dataset_name, chosen.dataset_dir)
+        num_classes = _num_classes(about, chosen.labels_offset)
     return _network(
         chosen.model_name,
-        _num_classes(about, chosen.labels_offset),
+        num_classes,
         chosen.image_size,
         is_training=chosen.is_training,
     )
+
+
+def check_names(model_name: str, preprocessing_name: str | None = None) -> None:
+    """UsageError for a name that is not there; before a checkpoint is looked for."""
+    nets_factory.get_network_fn(model_name, 1)
+    if preprocessing_name:
+        preprocessing_factory.get_preprocessing(preprocessing_name)
+
+
+def same_preprocessing(name: str, other: str) -> bool:
+    """Whether two names stand for one preprocessing, as `inception` and `mobilenet_v2` do."""
+    known = preprocessing_factory.preprocessing_fn_map
+    return name in known and known[name] is known.get(other)
+
+
+def shown(network_name: str, network: Network, preprocessing_name: str = '') -> str:
+    """`mobilenet_v1_025 with 10 classes at 224 x 224 pixels (its own: 128), preprocessing NAME`."""
+    size, own = network.image_size, network.function.default_image_size  # type: ignore[attr-defined]
+    line = f'{network_name} with {network.num_classes} classes at {size} x {size} pixels'
+    if size != own:
+        line += f' (its own: {own})'
+    return line + (f', preprocessing {preprocessing_name}' if preprocessing_name else '')
 
 
 def _dataset(chosen: options.DatasetOptions) -> Any:

@@ -379,6 +379,12 @@ class EvaluationRunOptions:
     checkpoint_path: str = option('/tmp/tfmodel/', 'checkpoint, or folder of one, to evaluate')
     eval_dir: str = option('/tmp/tfmodel/eval/', 'folder of the result as JSON and summaries')
     master: str = option('', 'TensorFlow session target; empty computes in this process')
+    ignore_sidecar: bool = option(
+        False,
+        "leave the checkpoint's PREFIX.json unread, and with it the defaults that it gives to "
+        '--model_name, --preprocessing_name, --use_grayscale, --labels_offset, --eval_image_size '
+        'and --moving_average_decay',
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -438,5 +444,11 @@ class Export:
         'not 0: the weights are the moving averages in the checkpoint',
         at_least=0,
         at_most=1,
+    )
+    ignore_sidecar: bool = option(
+        False,
+        "leave the checkpoint's PREFIX.json unread, and with it the defaults that it gives to "
+        '--model_name, --use_grayscale, --labels_offset, --image_size and '
+        '--moving_average_decay',
     )
     quantize: bool = option(False, 'fake quantisation', refused=_CONTRIB_QUANTIZE)

@@ -10,7 +10,7 @@ from typing import Any
 import tensorflow.compat.v1 as tf
 
 from runtime import folders, options
-from runtime.checkpoints import starting
+from runtime.checkpoints import sidecar, starting
 from runtime.devices import placement
 from runtime.input import input_errors
 from runtime.training import monitor, schedules, stopping
@@ -38,13 +38,14 @@ def run(
     session_config: tf.ConfigProto | None = None,
     explain: Explain | None = None,
     look_at_placement: bool = False,
+    about: sidecar.Sidecar | None = None,
 ) -> int:
     """Trains to the last step, saves, and returns the exit code.
 
     The code is 0, or 128 + n where signal n ended the run early: the step in progress is finished
     and saved first. After SIGUSR1 it is 0, so that mpirun lets all workers end. `explain` puts an
     error of the input pipeline into words. `look_at_placement` checks after the first step that the
-    variables and the network are where they were put.
+    variables and the network are where they were put. `about` goes beside each checkpoint.
 
     Raises:
       NonFiniteLossError: the loss or a weight is NaN or infinite; nothing is saved after that.
@@ -57,7 +58,7 @@ def run(
     observers: Observers | NoObservers = NoObservers()
     if cluster.rank == 0:
         folders.make_folder(chosen.run.train_dir, 'train_dir')
-        observers = Observers(chosen.run, length, start.saver)
+        observers = Observers(chosen.run, length, start.saver, about)
     watching = watchdog.watching(cluster, chosen.workers.worker_timeout_secs)
     with stopping.graceful() as stop, contextlib.closing(observers), watching as guard:
         loop = _Loop(chosen, length.total_steps, step, variables, observers, stop, guard)

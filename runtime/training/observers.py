@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import time
 
 import tensorflow.compat.v1 as tf
 
 from runtime import options
-from runtime.checkpoints import files
+from runtime.checkpoints import files, sidecar
 from runtime.training import monitor, schedules
 from slim import errors
 
@@ -21,7 +22,10 @@ class Observers:
         run_options: options.TrainingRunOptions,
         length: schedules.RunLength,
         saver: tf.train.Saver,
+        about: sidecar.Sidecar | None = None,
     ) -> None:
+        """`about` goes beside each checkpoint."""
+        self._about = about
         self._options = run_options
         self._saver = saver
         self._monitor = monitor.Monitor(
@@ -48,6 +52,8 @@ class Observers:
         prefix = os.path.join(self._options.train_dir, files.CHECKPOINT_NAME)
         try:
             path = self._saver.save(session, prefix, global_step=step, write_meta_graph=False)
+            if self._about:
+                sidecar.write(path, dataclasses.replace(self._about, step=step))
         except (tf.errors.OpError, OSError) as error:
             reason = ' '.join(str(error).split())[:200]
             raise errors.OutputError(f'Checkpoint {prefix} cannot be written: {reason}') from error

@@ -63,7 +63,7 @@ ALLOWED = {
     ),
     # The two of the runtime that see the whole of it: what is there, and what the flags name.
     'runtime/diagnosis': ('runtime', 'slim'),
-    'runtime/lookup': ('runtime.options', 'datasets', 'nets', 'preprocessing'),
+    'runtime/lookup': ('runtime.options', 'slim.errors', 'datasets', 'nets', 'preprocessing'),
 }
 # Only nets, deployment and the runtime see TF-Slim itself.
 NO_TF_SLIM = ('preprocessing', 'datasets')
