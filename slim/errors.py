@@ -1,13 +1,14 @@
 """Errors that a user can mend: one line that names the value and the way out.
 
 Pure Python, so that every package may raise them. The scripts print them without a traceback and
-end with `exit_code`: 2 where the command line is wrong by itself, 1 where the world does not fit
-it.
+end with `exit_code`: 2 where the command line is wrong by itself, 3 where the data are, 4 where a
+loss is not finite, 5 where the device is missing or does not do, and 1 for the rest.
 """
 
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 
 
@@ -26,13 +27,17 @@ class UsageError(SuiteError, ValueError):
 class DataError(SuiteError, ValueError):
     """A dataset folder, record file or record that is missing or not what it should be."""
 
+    exit_code = 3
+
 
 class CheckpointError(SuiteError, ValueError):
     """A checkpoint that is missing, unreadable or of another network."""
 
 
 class DeviceError(SuiteError, RuntimeError):
-    """A device that was asked for and is not there."""
+    """A device that was asked for and is not there, or does not do what it should."""
+
+    exit_code = 5
 
 
 class WorkerError(SuiteError, RuntimeError):
@@ -46,11 +51,35 @@ class OutputError(SuiteError, OSError):
 class NonFiniteLossError(SuiteError, ArithmeticError):
     """The loss became NaN or infinite."""
 
+    exit_code = 4
+
+
+# What changes the look of a line, or ends it, when it is printed: control characters, line ends of
+# Unicode, marks that turn the direction of writing, and halves of characters (from file names).
+_UNPRINTABLE = re.compile(
+    '[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]'
+)
+
+
+def printable(text: str) -> str:
+    """`text` on one line, control characters as `\\n`, `\\x1b`: for names that come from data."""
+    return _UNPRINTABLE.sub(lambda found: found[0].encode('unicode_escape').decode(), text)
+
+
+def shortened(text: object, limit: int) -> str:
+    """At most `limit` characters of one line; what is left out of its middle is ` ... `."""
+    line = printable(str(text))
+    if len(line) <= limit:
+        return line
+    tail = (limit - 5) // 3
+    return f'{line[: limit - 5 - tail]} ... {line[len(line) - tail :]}'
+
 
 def did_you_mean(value: str, choices: Iterable[str]) -> str:
     """`Did you mean 'x'? Choose from: a, b, ...` for a misspelt `value`."""
     names = list(choices)
-    close = difflib.get_close_matches(str(value), names, n=3)
+    # A value of a megabyte is close to nothing, and looking for it takes minutes.
+    close = difflib.get_close_matches(str(value)[:200], names, n=3)
     hint = f'Did you mean {" or ".join(repr(name) for name in close)}? ' if close else ''
     shown = close if close and len(names) > 12 else names
     return f'{hint}Choose from: {", ".join(shown)}{", ..." if len(shown) < len(names) else ""}.'
@@ -58,4 +87,6 @@ def did_you_mean(value: str, choices: Iterable[str]) -> str:
 
 def unknown_name(kind: str, value: str, choices: Iterable[str]) -> UsageError:
     """UsageError `Unknown network 'mobilnet_v2'. Did you mean 'mobilenet_v2'? ...`."""
-    return UsageError(f'Unknown {kind} {value!r}. {did_you_mean(value, choices)}')
+    return UsageError(
+        f'Unknown {kind} {shortened(repr(value), 80)}. {did_you_mean(value, choices)}'
+    )

@@ -56,9 +56,9 @@ WRONG = [
         2,
         ['--bf16_config_path=/none.json cannot be read'],
     ),
-    ([TRAIN, '--dataset_dir=DIGITS', '--device=hpu'], 1, ['no Gaudi card', 'habana-tensorflow']),
-    ([TRAIN, '--dataset_dir=MISSING'], 1, ['MISSING', '--dataset_dir']),
-    ([TRAIN, '--dataset_dir=EMPTY'], 1, ['EMPTY']),
+    ([TRAIN, '--dataset_dir=DIGITS', '--device=hpu'], 5, ['no Gaudi card', 'habana-tensorflow']),
+    ([TRAIN, '--dataset_dir=MISSING'], 3, ['MISSING', '--dataset_dir']),
+    ([TRAIN, '--dataset_dir=EMPTY'], 3, ['EMPTY']),
     ([TRAIN, '--dataset_dir=DIGITS', '--train_dir=FILE/run'], 1, ['FILE', 'train_dir']),
     ([TRAIN, '--dataset_dir=DIGITS', '--checkpoint_path=MISSING'], 1, ['--checkpoint_path']),
     ([EVALUATE, '--dataset_dir=DIGITS', '--checkpoint_path=EMPTY'], 1, ['no checkpoint']),
@@ -70,7 +70,7 @@ WRONG = [
     ([EXPORT, '--output_file=FILE/out.pb', *MOBILENET], 1, ['FILE', 'output_file']),
     ([EXPORT, '--output_file=out.pb', '--checkpoint_path=EMPTY', *MOBILENET], 1, ['no checkpoint']),
     ([DEMO, '--computation_type=trian'], 2, ["'train'"]),
-    ([DEMO, '--dataset_dir=MISSING'], 1, ['MISSING']),
+    ([DEMO, '--dataset_dir=MISSING'], 3, ['MISSING']),
     ([DEMO, '--dataset_dir=DIGITS', '--num_workers=2'], 2, ['mpirun']),
     ([DEMO, '--dataset_dir=DIGITS', '--use_horovod'], 2, ['--num_workers=N']),
 ]
@@ -117,7 +117,7 @@ def test_a_checkpoint_of_other_classes_lists_variables_and_flag(script, digits, 
         *processes.PLAIN,
         f'--train_dir={tmp_path / "off"}',
         '--labels_offset=1',
-        code=1,
+        code=3,
     )
     assert 'has label 0, but the classes of this set are 1 to 9' in failed.stderr
 
@@ -146,7 +146,7 @@ def test_a_damaged_record_is_named_with_its_file_and_number(
         content = bytearray(path.read_bytes())
         content[20] ^= 0xFF  # inside the first record
         path.write_bytes(content)
-    failed = script(name, f'--dataset_dir={damaged}', *run, code=1)
+    failed = script(name, f'--dataset_dir={damaged}', *run, code=3)
     first = min(damaged.glob(f'{split}-*'))
     assert f'error: {first}, record 0 (counted from 0): ' in failed.stderr
 
@@ -234,7 +234,7 @@ def test_a_bad_record_is_named_or_skipped_and_counted(script, digits, tmp_path, 
         *ALL_IN_9_STEPS,
         '--preprocessing_name=inception',
     ]
-    failed = script(TRAIN, *run, f'--train_dir={tmp_path / "stop"}', code=1)
+    failed = script(TRAIN, *run, f'--train_dir={tmp_path / "stop"}', code=3)
     assert f'error: {path}, record 3 (counted from 0): ' in failed.stderr
     assert message in failed.stderr
     skipped = script(TRAIN, *run, f'--train_dir={tmp_path / "skip"}', '--on_data_error=skip')

@@ -82,12 +82,12 @@ WRONG = [
     (['--dataset_name=mnits', '--dataset_dir=OUT'], 2, ["'mnits'", "'mnist'"]),
     (
         ['--dataset_name=mnist', '--dataset_dir=OUT', '--source_dir=.'],
-        1,
+        3,
         ['train-images-idx3-ubyte.gz', 'https://'],
     ),
     (
         ['--dataset_name=cifar10', '--dataset_dir=OUT'],
-        1,
+        3,
         ['cannot be reached', 'Put cifar-10-binary.tar.gz into OUT/downloads', '--source_dir'],
     ),
 ]
