@@ -70,6 +70,7 @@ def get_split(
         parse=example_format.parse_example,
         decode=record_set.decode,
         items_to_descriptions=example_format.ITEMS_TO_DESCRIPTIONS,
+        compressions=record_files.compressions(files),
     )
 
 

@@ -59,3 +59,22 @@ def did_you_mean(value: str, choices: Iterable[str]) -> str:
 def unknown_name(kind: str, value: str, choices: Iterable[str]) -> UsageError:
     """UsageError `Unknown network 'mobilnet_v2'. Did you mean 'mobilenet_v2'? ...`."""
     return UsageError(f'Unknown {kind} {value!r}. {did_you_mean(value, choices)}')
+
+
+def printable(text: str) -> str:
+    """The text in one line that does nothing to a terminal and can be written in any encoding.
+
+    Control characters, line ends and what is no character become `\\x1b`, `\\n`, `\\udce9`.
+    """
+    return ''.join(
+        character
+        if character.isprintable()
+        else character.encode('unicode_escape', 'backslashreplace').decode()
+        for character in text
+    )
+
+
+def shown(value: object, limit: int = 80) -> str:
+    """A value from a file for a message: printable, and cut off at `limit` characters."""
+    text = printable(str(value)[: 2 * limit])
+    return text if len(text) <= limit else f'{text[: limit - 3]}...'
