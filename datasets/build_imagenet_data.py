@@ -23,6 +23,7 @@ import numpy as np
 from absl import flags
 
 from datasets.conversion import imagenet_writer, resumable
+from datasets.conversion.progress_bar import tell
 from datasets.conversion.resumable import Plan, SplitPlan
 from datasets.records import image_files, object_boxes, record_files, record_writer
 from datasets.records.image_files import ImageFile
@@ -113,7 +114,7 @@ def _convert(splits: dict[str, list[ImageFile]], names: Sequence[str]) -> None:
         describe=functools.partial(imagenet_writer.describe, 'imagenet', names),
     )
     converted = resumable.convert(plan, FLAGS.num_threads)
-    imagenet_writer.report_odd_files(converted, print)
+    imagenet_writer.report_odd_files(converted, tell)
 
 
 def _read_texts(path: str, synsets: dict[str, int]) -> dict[str, str]:

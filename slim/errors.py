@@ -75,6 +75,7 @@ def printable(text: str) -> str:
 
 
 def shown(value: object, limit: int = 80) -> str:
-    """A value from a file for a message: printable, and cut off at `limit` characters."""
-    text = printable(str(value)[: 2 * limit])
-    return text if len(text) <= limit else f'{text[: limit - 3]}...'
+    """A value from a file for a message: printable, without its middle where it is too long."""
+    text = str(value)
+    text = printable(text if len(text) <= 2 * limit else text[:limit] + text[-limit:])
+    return text if len(text) <= limit else f'{text[: limit // 2]}...{text[3 - limit // 2 :]}'

@@ -70,7 +70,31 @@ def read_description(dataset_dir: str) -> Description | None:
 
     path = os.path.join(dataset_dir, FILE_NAME)
     if not tf.io.gfile.exists(path):
+        _check_not_of_a_split(dataset_dir)
         return None
+    return _read(path)
+
+
+def _check_not_of_a_split(dataset_dir: str) -> None:
+    """DataError for the folder of one split, in a folder whose dataset.json has that split."""
+    import tensorflow as tf
+
+    folder = dataset_dir if '://' in dataset_dir else os.path.abspath(dataset_dir)
+    parent, split_name = os.path.split(folder.rstrip('/'))
+    path = os.path.join(parent, FILE_NAME)
+    if not tf.io.gfile.exists(path):
+        return
+    about = _read(path)
+    if split_name in about.splits:
+        raise DataError(
+            f'{dataset_dir} is the folder of the split {split_name!r} of the set {about.name!r}. '
+            f'Give the folder of the set: --dataset_dir={parent}'
+        )
+
+
+def _read(path: str) -> Description:
+    import tensorflow as tf
+
     try:
         with tf.io.gfile.GFile(path, 'rb') as file:
             content = json.loads(file.read().decode())

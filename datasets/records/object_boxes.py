@@ -86,9 +86,8 @@ def read_annotation(path: str) -> Annotation:
     ) as error:
         raise DataError(f'{path} cannot be read as boxes of an image: {shown(error)}') from error
     if annotation.width < 1 or annotation.height < 1:
-        raise DataError(
-            f'{path} says that the image has {shown(f"{annotation.width}x{annotation.height}")} pixels.'
-        )
+        size = shown(f'{annotation.width}x{annotation.height}')
+        raise DataError(f'{path} says that the image has {size} pixels.')
     return annotation
 
 

@@ -21,6 +21,7 @@ _SHARD_NAME = re.compile(r'(?P<stem>.+[-_])(?P<index>\d{5,6})-of-(?P<total>\d{5,
 _CLASSIC_PATTERN = '%s-?????-of-?????'
 
 _MAX_LISTED = 4
+_MAX_NAME = 250
 
 
 def shard_name(split_name: str, index: int, num_shards: int) -> str:
@@ -155,7 +156,8 @@ def _count_compressed(path: str) -> int:
 def listed(names: Sequence[str]) -> str:
     """`a, b, c, d and 7 more` for a message, `nothing` for no names."""
     more = f' and {len(names) - _MAX_LISTED} more' if len(names) > _MAX_LISTED else ''
-    return ', '.join(map(shown, sorted(names)[:_MAX_LISTED])) + more if names else 'nothing'
+    first = [shown(name, _MAX_NAME) for name in sorted(names)[:_MAX_LISTED]]
+    return ', '.join(first) + more if names else 'nothing'
 
 
 def read_lines(path: str) -> list[str]:
@@ -180,7 +182,19 @@ def _matches(pattern: str) -> tuple[str, ...]:
         return ()
     names = fnmatch.filter(_gfile().listdir(folder), name_pattern)
     paths = (os.path.join(folder, name) for name in sorted(names) if not name.startswith('.'))
-    return tuple(path for path in paths if not _gfile().isdir(path))
+    return tuple(path for path in paths if not _is_folder(path))
+
+
+def _is_folder(path: str) -> bool:
+    """DataError for a link that leads nowhere, or what cannot be looked at."""
+    import tensorflow as tf
+
+    try:
+        return _gfile().stat(path).is_directory
+    except tf.errors.OpError as error:
+        raise DataError(
+            f'{path} cannot be read: {shown(error.message)}. Is it a link that leads nowhere?'
+        ) from error
 
 
 def _shard(path: str) -> re.Match[str] | None:
