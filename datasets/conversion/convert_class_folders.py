@@ -18,7 +18,7 @@ from datasets.conversion.source_files import MissingSourceError
 from datasets.records import image_files, record_files, record_writer
 from datasets.records.description import Description, Split
 from datasets.records.image_files import ImageFile
-from slim.errors import DataError, UsageError, shown
+from slim.errors import DataError, UsageError
 
 _SHUFFLE_SEED = 12345
 _IMAGES_PER_SHARD, _MAX_SHARDS = 1024, 1024
@@ -197,13 +197,14 @@ def _read_split_folders(
             f'--validation_fraction has no use: {root} has a folder for each split already.'
         )
     folders: dict[str, str] = {}
-    for name in source_files.folders(root):
+    names = source_files.folders(root)
+    known = next(name for name in _SPLIT_FOLDERS if name in names)
+    for name in names:
         split_name = _SPLIT_FOLDERS.get(name)
         if split_name is None or split_name in folders:
             raise DataError(
-                f'{root} has folders for splits and {shown(name)}/, but only '
-                f'{", ".join(_SPLIT_FOLDERS)} are taken for splits, and one folder for each. Move '
-                'the other folders away.'
+                f'{root} has {known}/ and {name}/, but only {", ".join(_SPLIT_FOLDERS)} are taken '
+                'for splits, and one folder for each. Move the other folders away.'
             )
         folders[split_name] = os.path.join(root, name)
     if list(folders) == ['train']:

@@ -27,6 +27,8 @@ from datasets.records import (
 from datasets.records.image_files import ImageFile
 from slim.errors import SuiteError
 
+pytestmark = pytest.mark.once
+
 _LONGEST, _SECONDS = 300, 5
 _SIDES = ('xmin', 'ymin', 'xmax', 'ymax')
 _NO_ENCODING = '<?xml version="1.0" encoding="x-none"?>'
@@ -89,7 +91,7 @@ def _xml(draw):
         values[draw.randrange(6)] = draw.choice(STRANGE)
     width, height, *sides = values
     box = ''.join(f'<{s}>{v}</{s}>' for s, v in zip(_SIDES, sides, strict=True))
-    deep = draw.choice([0, 0, 0, 3, 20_000])
+    deep = draw.choice([0] * 20 + [3, 20_000])
     text = (
         f'{draw.choice([""] * 9 + [_NO_ENCODING])}<annotation>{"<a>" * deep}'
         f'<size><width>{width}</width><height>{height}</height></size><object><name>n01</name>'
@@ -183,7 +185,7 @@ def _check_message(message):
     assert '\n' not in message and '\x1b' not in message, message
 
 
-@pytest.mark.parametrize('count', [150, pytest.param(10_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize('count', [150, pytest.param(1_700, marks=pytest.mark.slow)])
 @pytest.mark.parametrize('name', READERS)
 def test_accepted_or_refused_in_one_line(tmp_path, monkeypatch, name, count):
     monkeypatch.chdir(tmp_path)

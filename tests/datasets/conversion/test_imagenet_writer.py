@@ -11,6 +11,8 @@ from datasets.conversion import imagenet_writer, source_files
 from datasets.records.description import read_description
 from slim.errors import DataError, UsageError
 
+pytestmark = pytest.mark.once
+
 _CLASSES = ('n02', 'n01', 'n03')  # not in their sorted order
 
 

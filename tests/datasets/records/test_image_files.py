@@ -11,6 +11,8 @@ from datasets.records import example_encoding, image_files
 from datasets.records.image_files import ImageFile, Rules
 from slim.errors import DataError
 
+pytestmark = pytest.mark.once
+
 
 def _features(image):
     example, reencoded = image_files.make_record(image)
