@@ -170,8 +170,8 @@ def full_log(folder, monkeypatch):
     return 'the log'
 
 
-# The log line is due at step 2, TensorBoard's first numbers at step 1; all workers end with the next
-# step, which is saved.
+# The log line is due at step 2, TensorBoard's first numbers at step 1; all workers end with the
+# next step, which is saved.
 @pytest.mark.parametrize(
     ('fill', 'last'), [(full_metrics, 3), (full_tensorboard, 2), (full_log, 3)]
 )
