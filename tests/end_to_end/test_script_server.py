@@ -41,7 +41,10 @@ def _both(server, path, *arguments, **how):
         ('sys.exit("words")', 1),
         ('raise ValueError("wrong")', 1),
         ('os.kill(os.getpid(), signal.SIGKILL)', -signal.SIGKILL),
-        ('os.kill(os.getpid(), signal.SIGINT)', -signal.SIGINT),
+        (
+            'signal.signal(2, signal.default_int_handler); os.kill(os.getpid(), 2)',
+            -signal.SIGINT,
+        ),
         ('atexit.register(os.write, 2, b"at exit")', 0),
     ],
 )
@@ -144,7 +147,8 @@ def test_nothing_is_left_whatever_ends_the_tests(program, tmp_path, how):
         (tmp_path / 'stub' / 'tensorflow' / name).touch()
     tests = tmp_path / 'tests.py'
     tests.write_text(
-        f'import os, script_server\n'
+        f'import os, script_server, signal\n'
+        f'signal.signal(signal.SIGINT, signal.default_int_handler)\n'
         f'with script_server.Server() as server:\n'
         f'    server._environment["PYTHONPATH"] = {str(tmp_path / "stub")!r}\n'
         f'    server.run({str(script)!r}, [], cwd="/", env=dict(os.environ), timeout=100)\n'
