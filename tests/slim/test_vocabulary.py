@@ -1,6 +1,8 @@
 """`import slim`: TF-Slim's names, repaired, with tf_slim's own arg_scope stack."""
 
 import importlib
+import os
+import pathlib
 import subprocess
 import sys
 
@@ -26,8 +28,9 @@ def test_importing_slim_and_its_flags_loads_no_tensorflow():
 
 
 @pytest.mark.parametrize('first', ['import tf_slim', 'import nets.nets_factory'])
-def test_tf_slim_shares_the_arg_scope_stack_whichever_comes_first(first):
-    code = (
+def test_tf_slim_shares_the_arg_scope_stack_whichever_comes_first(server, tmp_path, first):
+    """In a process that has imported TensorFlow, but neither of the two."""
+    (tmp_path / 'program.py').write_text(
         f'{first}\nimport slim, tf_slim\n'
         'import tensorflow.compat.v1 as tf\n'
         'norm = tf_slim.batch_norm\n'
@@ -38,7 +41,11 @@ def test_tf_slim_shares_the_arg_scope_stack_whichever_comes_first(first):
         '  names = [v.op.name for v in tf.global_variables()]\n'
         'assert "a/BatchNorm/beta" in names and "b/biases" in names, names\n'
     )
-    subprocess.run([sys.executable, '-c', code], check=True, capture_output=True)
+    root = pathlib.Path(__file__).parents[2]
+    ours = {name: value for name, value in os.environ.items() if not name.startswith('TF_')}
+    environment = {**ours, 'PYTHONPATH': str(root)}
+    done = server.run(tmp_path / 'program.py', [], cwd=root, env=environment, timeout=300)
+    assert done.returncode == 0, done.stderr
 
 
 def test_layers_and_losses_build_and_train():
