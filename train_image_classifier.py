@@ -5,7 +5,8 @@
   mpirun -np 2 python3 train_image_classifier.py --use_horovod ...
 
 A second start with the same --train_dir resumes. Exit codes: 0 done, 1 failure, 2 wrong command
-line, 128 + n ended by signal n (the step in progress is finished and saved first).
+line, 3 data, 4 a loss that is not finite, 5 device, 128 + n ended by signal n (the step in progress
+is finished and saved first).
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ def train(chosen: options.Training, runtime: startup.Runtime) -> int:
     import tensorflow.compat.v1 as tf
 
     from runtime import lookup
+    from runtime.checkpoints import sidecar
     from runtime.input import mixing
     from runtime.training import announcement, graph, loop, run_file, schedules
     from runtime.workers import agreement
@@ -58,6 +60,9 @@ def train(chosen: options.Training, runtime: startup.Runtime) -> int:
         graph.rewrite_forward_pass(chosen, cluster, global_step)
         step = graph.add_step(chosen, runtime, schedule, clones, batches, places)
         start = agreement.start(cluster, origin, chosen.tuning)
+        announcement.fine_tuning(
+            start, chosen, lookup.shown(chosen.network.model_name, parts.network)
+        )
         return loop.run(
             chosen,
             length,
@@ -68,6 +73,7 @@ def train(chosen: options.Training, runtime: startup.Runtime) -> int:
             batches.explain,
             look_at_placement=runtime.device.kind != 'CPU',
             facts=run_file.facts(chosen, runtime, parts.dataset, origin.step),
+            about=sidecar.of_training(chosen, parts),
         )
 
 

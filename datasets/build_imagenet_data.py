@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 import os
 import sys
 from collections.abc import Sequence
@@ -21,11 +22,13 @@ from collections.abc import Sequence
 import numpy as np
 from absl import flags
 
-from datasets import bounding_boxes, imagenet_writer, record_files, record_writer, resumable
-from datasets.bounding_boxes import Box
-from datasets.record_writer import ImageFile
-from datasets.resumable import Plan, SplitPlan
-from slim.errors import DataError, SuiteError, UsageError
+from datasets.conversion import imagenet_writer, resumable
+from datasets.conversion.progress_bar import tell
+from datasets.conversion.resumable import Plan, SplitPlan
+from datasets.records import image_files, object_boxes, record_files, record_writer
+from datasets.records.image_files import ImageFile
+from datasets.records.object_boxes import Box
+from slim.errors import DataError, SuiteError, UsageError, shortened
 
 # Flags of their own, not the program's: importing this module must not change what it accepts.
 FLAGS = flags.FlagValues()
@@ -51,15 +54,15 @@ class ImageCoder:
 
     def png_to_jpeg(self, image_data: bytes) -> bytes:
         """An image file of any format as an RGB JPEG file."""
-        return record_writer.as_rgb_jpeg(image_data)
+        return image_files.as_rgb_jpeg(image_data)
 
     def cmyk_to_rgb(self, image_data: bytes) -> bytes:
         """A CMYK JPEG file as an RGB one."""
-        return record_writer.as_rgb_jpeg(image_data)
+        return image_files.as_rgb_jpeg(image_data)
 
     def decode_jpeg(self, image_data: bytes) -> np.ndarray:
         """The pixels, uint8 [height, width, 3]."""
-        return record_writer.rgb_pixels(image_data)
+        return image_files.rgb_pixels(image_data)
 
 
 def main(unused_argv: Sequence[str]) -> None:
@@ -111,7 +114,7 @@ def _convert(splits: dict[str, list[ImageFile]], names: Sequence[str]) -> None:
         describe=functools.partial(imagenet_writer.describe, 'imagenet', names),
     )
     converted = resumable.convert(plan, FLAGS.num_threads)
-    imagenet_writer.report_odd_files(converted, print)
+    imagenet_writer.report_odd_files(converted, tell)
 
 
 def _read_texts(path: str, synsets: dict[str, int]) -> dict[str, str]:
@@ -128,14 +131,21 @@ def _read_boxes(path: str) -> dict[str, list[Box]]:
     for number, line in enumerate(record_files.read_lines(path), start=1):
         name, *sides = line.split(',')
         try:
-            xmin, ymin, xmax, ymax = map(float, sides)
+            xmin, ymin, xmax, ymax = map(_part, sides)
         except ValueError as error:
             raise DataError(
                 f'{path}, line {number}: expected file name, xmin, ymin, xmax, ymax, '
-                f'not {line[:80]!r}.'
+                f'not {shortened(line)!r}.'
             ) from error
-        boxes.setdefault(name, []).append(bounding_boxes.box(xmin, ymin, xmax, ymax))
+        boxes.setdefault(name, []).append(object_boxes.box(xmin, ymin, xmax, ymax))
     return boxes
+
+
+def _part(text: str) -> float:
+    part = float(text)
+    if not math.isfinite(part):
+        raise ValueError(f'{text} is no part of a side')
+    return part
 
 
 if __name__ == '__main__':

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import tensorflow as tf
+
+from datasets.records import image_kinds
 
 
 @dataclass(frozen=True)
@@ -27,3 +29,43 @@ class Dataset:
     parse: Callable[[tf.Tensor], dict[str, tf.Tensor]]
     decode: Callable[[tf.Tensor], tf.Tensor]  # 'encoded' to uint8 [height, width, channels]
     items_to_descriptions: Mapping[str, str] = field(default_factory=dict)
+    image_kind: Callable[[bytes], str] = image_kinds.of  # 'a WebP file', '' for what can be decoded
+    compressions: tuple[str, ...] = ()  # of each record file: '', 'GZIP', 'ZLIB'; () for none
+
+    # What slim.dataset_data_provider.DatasetDataProvider reads, beside `data_sources` and
+    # `num_samples`: the classic way to images, by queues.
+
+    @property
+    def reader(self) -> type:
+        """Reads the record files."""
+        return tf.compat.v1.TFRecordReader
+
+    @property
+    def decoder(self) -> ItemDecoder:
+        """Makes 'image', 'label' and the other items of a record."""
+        return ItemDecoder(self)
+
+
+@dataclass(frozen=True)
+class ItemDecoder:
+    """Items of a serialized record by their classic names: TF-Slim's interface of a decoder."""
+
+    dataset: Dataset
+
+    def list_items(self) -> list[str]:
+        return ['image', 'label', 'object/bbox', 'filename']
+
+    def decode(self, serialized: tf.Tensor, items: Sequence[str]) -> list[tf.Tensor]:
+        """The `items` of a record, string scalar, in their order.
+
+        'image' is uint8 [height, width, channels], 'label' an int64 scalar, 'object/bbox' float32
+        [n, 4] (ymin, xmin, ymax, xmax, 0..1), 'filename' a string scalar.
+        """
+        parsed = self.dataset.parse(serialized)
+        makers: dict[str, Callable[[], tf.Tensor]] = {
+            'image': lambda: self.dataset.decode(parsed['encoded']),
+            'label': lambda: parsed['label'],
+            'object/bbox': lambda: parsed['bbox'][0],
+            'filename': lambda: parsed['filename'],
+        }
+        return [makers[item]() for item in items]

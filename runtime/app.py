@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
@@ -11,16 +12,24 @@ from absl import flags
 
 from slim import errors
 
+_HELP = '(--help lists every flag)'
+_LONGEST_MESSAGE = 200
+_LONGEST_NAME = 100
 _HELP_FLAGS = frozenset({'-h', '--h', '-help', '--help', '--helpshort', '--helpfull'})
 
 
 def run(main: Callable[[], int | None], argv: Sequence[str] | None = None) -> None:
     """Parses the command line, calls `main` and exits with its code.
 
-    Exit codes: 0 success, 1 failure, 2 a wrong command line, 128 + n ended by signal n. An expected
-    failure (`slim.errors`) is one line on standard error; anything else keeps its traceback.
+    Exit codes: 0 success, 1 failure, 2 a wrong command line, 3 data, 4 a loss that is not finite,
+    5 device, 128 + n ended by signal n. An expected failure (`slim.errors`) is one line on standard
+    error; anything else keeps its traceback.
     """
     argv = list(sys.argv if argv is None else argv)
+    for stream in (sys.stdout, sys.stderr):
+        # Names of files may hold what the terminal's encoding, or any, cannot express.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors='backslashreplace')
     program = os.path.basename(argv[0])
     if _HELP_FLAGS & set(argv[1:]):
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `--help | head` is no error.
@@ -30,7 +39,7 @@ def run(main: Callable[[], int | None], argv: Sequence[str] | None = None) -> No
         parse_flags(argv)
         sys.exit(main())
     except errors.SuiteError as error:
-        print(f'{program}: error: {error}', file=sys.stderr)
+        print(f'{program}: error: {errors.printable(str(error))}', file=sys.stderr)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         print(f'{program}: interrupted', file=sys.stderr)
@@ -39,16 +48,39 @@ def run(main: Callable[[], int | None], argv: Sequence[str] | None = None) -> No
 
 def parse_flags(argv: Sequence[str]) -> None:
     """Parses into absl's FLAGS; unknown flags, wrong values and stray words are a UsageError."""
+    for word in argv[1:]:
+        # absl looks for names that are alike, by recursion over their letters.
+        name = word.split('=')[0]
+        if word.startswith('-') and len(name) > _LONGEST_NAME:
+            raise errors.UsageError(
+                f'Unknown command line flag {errors.shortened(name, 80)} {_HELP}'
+            )
     try:
         rest = flags.FLAGS(list(argv))
+    except flags.UnrecognizedFlagError as error:
+        raise errors.UsageError(_unknown_flag(error)) from error
     except flags.Error as error:
-        message = ' '.join(str(error).split())
-        raise errors.UsageError(f'{message} (--help lists every flag)') from error
+        message = errors.shortened(' '.join(str(error).split()), _LONGEST_MESSAGE)
+        raise errors.UsageError(f'{message} {_HELP}') from error
     if len(rest) > 1:
         raise errors.UsageError(
-            f'Unexpected argument {rest[1]!r}: every option is a flag, --name=value '
-            '(--help lists every flag)'
+            f'Unexpected argument {errors.shortened(repr(rest[1]), 80)}: every option is a flag, '
+            f'--name=value {_HELP}'
         )
+
+
+def _unknown_flag(error: flags.UnrecognizedFlagError) -> str:
+    """Beside what is spelt alike, which absl knows: a flag of the same words, and more or fewer."""
+    message = errors.shortened(' '.join(str(error).split()), _LONGEST_MESSAGE)
+    name = error.flagname.replace('-', '_')
+    longer = [known for known in flags.FLAGS if known.endswith(f'_{name}')]
+    shorter = [known for known in flags.FLAGS if name.endswith(f'_{known}')]
+    related = [known for known in (*longer, *shorter) if known not in message]
+    if related and 'Did you mean' not in message:
+        message += f'. Did you mean: {", ".join(related[:3])} ?'
+    elif related:
+        message = message.replace('Did you mean:', f'Did you mean: {", ".join(related[:3])},')
+    return f'{message} {_HELP}'
 
 
 def _help_text(program: str) -> str:

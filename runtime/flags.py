@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 import types
 import typing
@@ -13,6 +14,9 @@ from absl import flags
 from slim import errors
 
 Options = TypeVar('Options')
+
+# Seeds, sizes and steps are int32 somewhere in TensorFlow, so that larger ones end in its errors.
+_LARGEST_INTEGER = 2**31 - 1
 
 
 class _ChoiceParser(flags.ArgumentParser[str]):
@@ -116,6 +120,15 @@ def given(flag_values: flags.FlagValues = flags.FLAGS) -> dict[str, Any]:
     return {name: flag_values[name].value for name in flag_values if flag_values[name].present}
 
 
+def chosen_by_user(flag_values: flags.FlagValues = flags.FLAGS) -> set[str]:
+    """Names of the flags that have their value from the command line or a calling script."""
+    return {
+        name
+        for name in flag_values
+        if flag_values[name].present or not flag_values[name].using_default_value
+    }
+
+
 def require(name: str, meaning: str, flag_values: flags.FlagValues = flags.FLAGS) -> None:
     """UsageError where a flag without default was not given."""
     if not flag_values[name].value:
@@ -164,8 +177,12 @@ def _add_checks(name: str, field: dataclasses.Field, flag_values: flags.FlagValu
     def check(value: Any) -> bool:
         if limits['refused'] and value != field.default:
             raise flags.ValidationError(f'refused: {limits["refused"]}.')
+        if limits['listed'] and value is not None and not value.replace(',', ' ').strip():
+            raise flags.ValidationError('names nothing; leave the flag away, or give names.')
         if value is None or isinstance(value, (str, bool)):
             return True
+        if isinstance(value, int) and not -_LARGEST_INTEGER <= value <= _LARGEST_INTEGER:
+            raise flags.ValidationError(f'must be at most {_LARGEST_INTEGER}.')
         # `not >=` rather than `<`, so that NaN fails every check.
         if limits['at_least'] is not None and not value >= limits['at_least']:
             raise flags.ValidationError(f'must be at least {limits["at_least"]}.')
@@ -173,6 +190,8 @@ def _add_checks(name: str, field: dataclasses.Field, flag_values: flags.FlagValu
             raise flags.ValidationError(f'must be above {limits["above"]}.')
         if limits['at_most'] is not None and not value <= limits['at_most']:
             raise flags.ValidationError(f'must be at most {limits["at_most"]}.')
+        if not math.isfinite(value):
+            raise flags.ValidationError('must be a finite number.')
         return True
 
     flags.register_validator(name, check, flag_values=flag_values)

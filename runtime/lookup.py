@@ -11,10 +11,12 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
-from datasets import dataset_factory, example_format
+from datasets import dataset_factory
+from datasets.records import example_format
 from nets import nets_factory
 from preprocessing import augmentation, preprocessing_factory
 from runtime import options
+from slim import errors
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +48,7 @@ def for_training(chosen: options.Training) -> Parts:
     dataset = _dataset(chosen.dataset)
     network = _network(
         chosen.network.model_name,
-        dataset.num_classes - chosen.dataset.labels_offset,
+        _num_classes(dataset, chosen.dataset.labels_offset),
         chosen.input.train_image_size,
         weight_decay=chosen.network.weight_decay,
         is_training=True,
@@ -66,20 +68,44 @@ def for_training(chosen: options.Training) -> Parts:
 def for_evaluation(chosen: options.Evaluation) -> Parts:
     """The parts of an evaluation; raises as `for_training` does."""
     dataset = _dataset(chosen.dataset)
-    num_classes = dataset.num_classes - chosen.dataset.labels_offset
+    num_classes = _num_classes(dataset, chosen.dataset.labels_offset)
     network = _network(chosen.network.model_name, num_classes, chosen.input.eval_image_size)
     return Parts(dataset, network, *_preprocess(chosen, dataset))
 
 
-def for_export(chosen: options.Export) -> Network:
-    """The network to export, with the number of classes of its data set."""
-    about = dataset_factory.get_description(chosen.dataset_name, chosen.dataset_dir)
+def for_export(chosen: options.Export, num_classes: int | None = None) -> Network:
+    """The network to export, with `num_classes` logits; None: those of the flags' data set."""
+    if num_classes is None:
+        about = dataset_factory.get_description(chosen.dataset_name, chosen.dataset_dir)
+        num_classes = _num_classes(about, chosen.labels_offset)
     return _network(
         chosen.model_name,
-        about.num_classes - chosen.labels_offset,
+        num_classes,
         chosen.image_size,
         is_training=chosen.is_training,
     )
+
+
+def check_names(model_name: str, preprocessing_name: str | None = None) -> None:
+    """UsageError for a name that is not there; before a checkpoint is looked for."""
+    nets_factory.get_network_fn(model_name, 1)
+    if preprocessing_name:
+        preprocessing_factory.get_preprocessing(preprocessing_name)
+
+
+def same_preprocessing(name: str, other: str) -> bool:
+    """Whether two names stand for one preprocessing, as `inception` and `mobilenet_v2` do."""
+    known = preprocessing_factory.preprocessing_fn_map
+    return name in known and known[name] is known.get(other)
+
+
+def shown(network_name: str, network: Network, preprocessing_name: str = '') -> str:
+    """`mobilenet_v1_025 with 10 classes at 224 x 224 pixels (its own: 128), preprocessing NAME`."""
+    size, own = network.image_size, network.function.default_image_size  # type: ignore[attr-defined]
+    line = f'{network_name} with {network.num_classes} classes at {size} x {size} pixels'
+    if size != own:
+        line += f' (its own: {own})'
+    return line + (f', preprocessing {preprocessing_name}' if preprocessing_name else '')
 
 
 def _dataset(chosen: options.DatasetOptions) -> Any:
@@ -87,6 +113,16 @@ def _dataset(chosen: options.DatasetOptions) -> Any:
     return dataset_factory.get_dataset(
         chosen.dataset_name, chosen.dataset_split_name, chosen.dataset_dir
     )
+
+
+def _num_classes(dataset: Any, labels_offset: int) -> int:
+    """Of the logits. A network of 0 classes would have no classifier."""
+    if not 0 <= labels_offset < dataset.num_classes:
+        raise errors.UsageError(
+            f'--labels_offset={labels_offset} leaves no class: data set {dataset.name!r} has '
+            f'{dataset.num_classes}, so it must be 0 to {dataset.num_classes - 1}'
+        )
+    return dataset.num_classes - labels_offset
 
 
 def _network(name: str, num_classes: int, image_size: int | None, **arguments: Any) -> Network:

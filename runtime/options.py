@@ -34,13 +34,15 @@ def option(
     at_least: float | None = None,
     above: float | None = None,
     at_most: float | None = None,
+    listed: bool = False,
     refused: str | None = None,
     path: str | None = None,
 ) -> Any:
     """A dataclass field that is also a flag.
 
-    `path` is for paths: 'read' or 'written'. `~` then stands for the home folder, and one that is
-    written cannot be empty.
+    `listed` is for comma-separated words: a value without any is an error. `path` is for paths:
+    'read' or 'written'. `~` then stands for the home folder, and one that is written cannot be
+    empty.
 
     `refused` is for flags that the classic scripts declared and did not obey: any value other than
     the default is an error that gives this reason.
@@ -51,6 +53,7 @@ def option(
         'at_least': at_least,
         'above': above,
         'at_most': at_most,
+        'listed': listed,
         'refused': refused,
         'path': path,
     }
@@ -169,7 +172,9 @@ class DatasetOptions:
     dataset_split_name: str = option('train', 'split to read')
     dataset_dir: str | None = option(None, 'folder of the TFRecord files', path='read')
     labels_offset: int = option(
-        0, 'subtracted from the labels and the number of classes (networks without background)'
+        0,
+        'subtracted from the labels and the number of classes (networks without background)',
+        at_least=0,
     )
 
 
@@ -350,10 +355,12 @@ class FineTuningOptions:
         None, 'checkpoint, or folder of one, to fine-tune from', path='read'
     )
     checkpoint_exclude_scopes: str | None = option(
-        None, 'scopes not taken from the checkpoint, comma-separated prefixes of variable names'
+        None,
+        'scopes not taken from the checkpoint, comma-separated prefixes of variable names',
+        listed=True,
     )
     trainable_scopes: str | None = option(
-        None, 'scopes that learn, comma-separated; default: all of them'
+        None, 'scopes that learn, comma-separated; default: all of them', listed=True
     )
     ignore_missing_vars: bool = option(
         False, 'leave variables that the checkpoint lacks at their initial values'
@@ -398,6 +405,12 @@ class EvaluationRunOptions:
         '/tmp/tfmodel/eval/', 'folder of the result as JSON and summaries', path='written'
     )
     master: str = option('', 'TensorFlow session target; empty computes in this process')
+    ignore_sidecar: bool = option(
+        False,
+        "leave the checkpoint's PREFIX.json unread, and with it the defaults that it gives to "
+        '--model_name, --preprocessing_name, --use_grayscale, --labels_offset, --eval_image_size '
+        'and --moving_average_decay',
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -446,7 +459,7 @@ class Export:
     dataset_dir: str = option(
         '', 'folder whose dataset.json, if any, gives the number of classes', path='read'
     )
-    labels_offset: int = option(0, 'subtracted from the number of classes')
+    labels_offset: int = option(0, 'subtracted from the number of classes', at_least=0)
     use_grayscale: bool = option(False, 'input of one channel instead of three')
     is_video_model: bool = option(False, 'input with frames: [batch, frames, height, width, 3]')
     num_frames: int | None = option(None, 'frames of a video; default: any number', at_least=1)
@@ -461,5 +474,11 @@ class Export:
         'not 0: the weights are the moving averages in the checkpoint',
         at_least=0,
         at_most=1,
+    )
+    ignore_sidecar: bool = option(
+        False,
+        "leave the checkpoint's PREFIX.json unread, and with it the defaults that it gives to "
+        '--model_name, --use_grayscale, --labels_offset, --image_size and '
+        '--moving_average_decay',
     )
     quantize: bool = option(False, 'fake quantisation', refused=_CONTRIB_QUANTIZE)

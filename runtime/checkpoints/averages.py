@@ -8,8 +8,6 @@ from typing import Any
 import tensorflow.compat.v1 as tf
 
 import slim
-from runtime.checkpoints import files
-from slim import errors
 
 AVERAGE_SUFFIX = '/ExponentialMovingAverage'
 
@@ -44,21 +42,6 @@ class MovingAverages:
 def moving_averages(decay: float | None) -> MovingAverages | None:
     """Averages over the network's variables, statistics included; None without a decay."""
     return MovingAverages(decay, slim.get_model_variables()) if decay else None
-
-
-def averaged_names(prefix: str, variables: Sequence[tf.Variable]) -> dict[str, tf.Variable]:
-    """Checkpoint name to variable, for reading the moving averages in place of the variables.
-
-    Raises:
-      CheckpointError: the checkpoint has no averages.
-    """
-    held = files.shapes(prefix)
-    if not any(name.endswith(AVERAGE_SUFFIX) for name in held):
-        raise errors.CheckpointError(
-            f'Checkpoint {prefix} has no moving averages; evaluate its weights with '
-            '--moving_average_decay=0'
-        )
-    return {variable.op.name + AVERAGE_SUFFIX: variable for variable in variables}
 
 
 def _average_of(variable: tf.Variable) -> tf.Variable:

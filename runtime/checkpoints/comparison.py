@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import collections
+from collections.abc import Iterable, Mapping, Sequence
 
 import tensorflow.compat.v1 as tf
 
 from runtime.checkpoints import files
+from runtime.checkpoints.averages import AVERAGE_SUFFIX
 from slim import errors
 
 _LISTED_VARIABLES = 5
@@ -29,6 +31,32 @@ def missing_and_misshapen(
         if name in held and held[name] != variable.shape.as_list()
     ]
     return missing, misshapen
+
+
+def check_same_network(prefix: str, variables: Sequence[tf.Variable]) -> None:
+    """CheckpointError where a checkpoint holds none of a network's variables, averages included."""
+    held = {name.removesuffix(AVERAGE_SUFFIX) for name in files.shapes(prefix)}
+    names = [variable.op.name for variable in variables]
+    if not held.intersection(names):
+        raise errors.CheckpointError(
+            f'Checkpoint {prefix} holds nothing of this network{_looks_like(held, names)}: give '
+            'its --model_name'
+        )
+
+
+def _looks_like(held: Iterable[str], names: Iterable[str]) -> str:
+    """`, MobilenetV2; it looks like MobilenetV1`, by the outermost scopes."""
+    ours, theirs = (
+        collections.Counter(name.split('/')[0] for name in group if '/' in name)
+        for group in (names, held)
+    )
+    if not ours or not theirs:
+        return ''
+    return f', {_first(ours)}; it looks like {errors.shortened(_first(theirs), 60)}'
+
+
+def _first(counter: collections.Counter[str]) -> str:
+    return counter.most_common(1)[0][0]
 
 
 def check_all_there(prefix: str, variables: Mapping[str, tf.Variable], advice: str) -> None:

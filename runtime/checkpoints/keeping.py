@@ -18,7 +18,7 @@ from runtime.checkpoints import listing
 
 _OWN = re.escape(listing.CHECKPOINT_NAME) + r'-\d{1,18}'
 # What TensorFlow writes to first, and gives its name when it is complete.
-_UNFINISHED = re.compile(_OWN + r'\.(index|data-\d{5}-of-\d{5})\.tempstate\d+')
+_UNFINISHED = re.compile(_OWN + r'\.((index|data-\d{5}-of-\d{5})\.tempstate\d+|json\.partial)')
 _OF_CHECKPOINT = re.compile(rf'({_OWN})({listing.SUFFIX.pattern})')
 
 

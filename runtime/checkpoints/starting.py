@@ -1,4 +1,4 @@
-"""How variables get their first values: resumed, fine-tuned from elsewhere, or for evaluation."""
+"""How the variables of a run get their first values: resumed, or fine-tuned from elsewhere."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import tensorflow.compat.v1 as tf
 
 import slim
 from runtime import folders, options
-from runtime.checkpoints import averages, comparison, files, listing, lock
+from runtime.checkpoints import comparison, files, listing, lock
 from slim import errors
 
 
@@ -116,10 +116,7 @@ def start(origin: Origin, tuning: options.FineTuningOptions) -> Start:
         comparison.without_scopes(slim.get_model_variables(), tuning.checkpoint_exclude_scopes)
     )
     held = files.shapes(prefix)
-    if not any(name in held for name in wanted):
-        raise errors.CheckpointError(
-            f'Checkpoint {prefix} holds nothing of this network: is it of another --model_name?'
-        )
+    comparison.check_same_network(prefix, list(wanted.values()))
     if tuning.ignore_missing_vars:
         wanted = {name: variable for name, variable in wanted.items() if name in held}
     comparison.check_all_there(
@@ -131,24 +128,3 @@ def start(origin: Origin, tuning: options.FineTuningOptions) -> Start:
     )
     warm_start_saver = tf.train.Saver(wanted, name='warm_start')
     return Start(saver, warm_start_from=prefix, warm_start_saver=warm_start_saver)
-
-
-def evaluation_saver(prefix: str, moving_average_decay: float | None) -> tf.train.Saver:
-    """A Saver of the network's variables, from their moving averages where there is a decay.
-
-    Raises:
-      CheckpointError: averages or variables are not in the checkpoint, or have other shapes.
-    """
-    variables = slim.get_model_variables()
-    wanted = (
-        averages.averaged_names(prefix, variables)
-        if moving_average_decay
-        else comparison.by_name(variables)
-    )
-    comparison.check_all_there(
-        prefix,
-        wanted,
-        'Is it of another --model_name, data set or --labels_offset, or does the data set lack its '
-        'dataset.json?',
-    )
-    return tf.train.Saver(wanted)

@@ -34,9 +34,14 @@ class Feed:
         self._skipped: list[Any] = []
 
     def next_batch(self) -> tuple[Any, Any]:
-        """Images and labels of the next batch, for one clone."""
+        """Images and labels of the next batch, for one clone.
+
+        The clones of a step take theirs in the order of these calls; otherwise which of them gets
+        which batch would be a race, and with it the masks of dropout and the batch norm's moments.
+        """
         with tf.device(self._iterator.initializer.device):
-            asked = tf.timestamp()
+            with tf.control_dependencies(self._skipped[-1:]):
+                asked = tf.timestamp()
             with tf.control_dependencies([asked]):
                 images, labels, skipped = self._iterator.get_next()
             with tf.control_dependencies([skipped]):
@@ -56,7 +61,7 @@ class Feed:
         """
         with tf.device(self._iterator.initializer.device):
             return {
-                'data_wait_secs': tf.reduce_max(tf.stack(self._waits)),
+                'data_wait_secs': tf.add_n(self._waits),
                 'skipped': tf.reduce_max(tf.stack(self._skipped)),
             }
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import tensorflow.compat.v1 as tf
 
-from runtime.checkpoints import files
+from runtime import options
+from runtime.checkpoints import files, sidecar, weights
 from runtime.input import input_errors
 from runtime.training import classification, monitor
 from runtime.workers import cluster as cluster_lib
@@ -119,17 +121,56 @@ def _count(
     return images, top_1, top_5
 
 
-def publish(result: Result, folder: str) -> None:
+def announcement(checkpoint: str, loaded: weights.Weights | None, network: str) -> str:
+    """What is about to be evaluated; `network` describes it."""
+    note = loaded.note if loaded else 'weights'
+    step = files.global_step(checkpoint)
+    return f'evaluating {errors.printable(checkpoint)}, step {step}: its {note}\n{network}'
+
+
+def facts(
+    chosen: options.Evaluation, parts: Any, preprocessing: str, loaded: weights.Weights | None
+) -> dict[str, Any]:
+    """What a number of this evaluation depends on; `parts` is a `lookup.Parts`."""
+    return {
+        'model_name': chosen.network.model_name,
+        'num_classes': parts.network.num_classes,
+        'image_size': parts.network.image_size,
+        'preprocessing_name': preprocessing,
+        'use_grayscale': chosen.input.use_grayscale,
+        'labels_offset': chosen.dataset.labels_offset,
+        'weights': loaded.note if loaded else '',
+        'dtype': chosen.device.dtype,
+        'dataset_name': parts.dataset.name,
+        'dataset_split_name': parts.dataset.split_name,
+        'suite_version': sidecar.SUITE_VERSION,
+        'tensorflow_version': tf.__version__,
+    }
+
+
+def publish(result: Result, folder: str, about: Mapping[str, Any] | None = None) -> None:
     """Prints the result; `folder` gets it as eval_results.json and TensorBoard summaries.
 
-    `images: N/M` counts what was evaluated and what the split should hold.
+    `images: N/M` counts what was evaluated and what the split should hold. The JSON gets the values
+    of `about`, too. Raises OutputError where the folder does not take it.
     """
     print(f'images: {result.images}/{result.expected_images}')
     print(f'Accuracy: {result.accuracy:.4f}')
     print(f'Recall_5: {result.recall_5:.4f}', flush=True)
     path = os.path.join(folder, RESULT_FILE)
+    try:
+        _write(result, path, about or {})
+    except (tf.errors.OpError, OSError) as error:
+        reason = errors.shortened(' '.join(str(error).split()), 120)
+        raise errors.OutputError(
+            f'--eval_dir={folder}: the result, which stands above, cannot be written: {reason}'
+        ) from error
+
+
+def _write(result: Result, path: str, about: Mapping[str, Any]) -> None:
+    folder = os.path.dirname(path)
     with tf.gfile.Open(path + '.partial', 'w') as file:
-        file.write(json.dumps(dataclasses.asdict(result), indent=1) + '\n')
+        file.write(json.dumps({**dataclasses.asdict(result), **about}, indent=1) + '\n')
     tf.gfile.Rename(path + '.partial', path, overwrite=True)
     tags = {'Accuracy': result.accuracy, 'Recall_5': result.recall_5}
     # The suite that the Gaudi fork came from wrote them below eval/.

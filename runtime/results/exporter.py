@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 from typing import Any
 
 import tensorflow.compat.v1 as tf
@@ -11,12 +13,33 @@ from runtime import folders
 from runtime.checkpoints import files
 from slim import errors
 
+WITHOUT_WEIGHTS = (
+    "without weights: --checkpoint_path puts in a run's moving averages; TensorFlow's "
+    'freeze_graph, which also takes this file, its last weights'
+)
+
 
 def check_writable(path: str) -> None:
     """OutputError if the file can certainly not be written; creates nothing."""
     if os.path.isdir(path):
         raise errors.OutputError(f'--output_file={path}: is a folder; give the name of a file')
     folders.check_writable(os.path.dirname(path), 'output_file')
+
+
+@contextlib.contextmanager
+def reference_variables() -> Iterator[None]:
+    """Variables made within are of the classic kind, `VariableV2`.
+
+    TensorFlow's freeze_graph finds and restores those alone: of resource variables, today's kind,
+    it takes the handle for the value.
+    """
+    enabled = tf.resource_variables_enabled()
+    tf.disable_resource_variables()
+    try:
+        yield
+    finally:
+        if enabled:
+            tf.enable_resource_variables()
 
 
 def freeze(graph_def: tf.GraphDef, saver: Any, checkpoint: str, output: str) -> tf.GraphDef:
@@ -43,5 +66,7 @@ def write(graph_def: tf.GraphDef, path: str, as_text: bool = False) -> None:
         written = tf.io.write_graph(graph_def, folder or '.', temporary, as_text=as_text)
         tf.gfile.Rename(written, path, overwrite=True)
     except (tf.errors.OpError, OSError) as error:
-        reason = ' '.join(str(error).split())[:200]
+        reason = errors.shortened(' '.join(str(error).split()), 120)
+        with contextlib.suppress(tf.errors.OpError, OSError):
+            tf.gfile.Remove(os.path.join(folder, temporary))
         raise errors.OutputError(f'--output_file={path}: cannot be written: {reason}') from error

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 
 from runtime import options, startup
-from runtime.checkpoints import starting
+from runtime.checkpoints import files, starting
 from runtime.training import schedules
 from runtime.workers import cluster as cluster_lib
+from slim import errors
 
 
 def announce(
@@ -53,6 +54,19 @@ def _workers_table(
         ),
     ]
     return '\n'.join(f'  {name:<24}{value}' for name, value in rows)
+
+
+def fine_tuning(start: starting.Start, chosen: options.Training, network: str) -> None:
+    """Says where the weights come from; `network` describes what they go into."""
+    if start.warm_start_from:
+        kept = chosen.tuning.checkpoint_exclude_scopes
+        print(
+            f'fine-tuning from {errors.printable(start.warm_start_from)}, '
+            f'step {files.global_step(start.warm_start_from)}: its last weights'
+            f'{f" without {kept}" if kept else ""}, into {network}, '
+            f'preprocessing {chosen.input.preprocessing_name or chosen.network.model_name}',
+            flush=True,
+        )
 
 
 def nothing_left(origin: starting.Origin, cluster: cluster_lib.Cluster) -> None:

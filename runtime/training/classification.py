@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import tensorflow.compat.v1 as tf
 
 # Weight of an auxiliary head's loss (Inception, NASNet), as in the classic suite.
@@ -55,17 +56,25 @@ class Counts:
 def count_correct(logits: Any, labels: Any, real: Any) -> Counts:
     """Counts over the images of a batch for which `real` is true.
 
+    A label's place is the worst that its logit allows: every other class with a logit as high
+    stands before it. So what a network cannot tell apart does not count in its favour; logits
+    without ties have the places of a sort. Images with a logit that is not finite are wrong.
+
     Args:
       logits: float [b, classes].
       labels: int64 [b].
       real: bool [b]; false for the filling of the last batch.
     """
     logits = tf.cast(logits, tf.float32)
-    in_five = tf.nn.in_top_k(predictions=logits, targets=labels, k=min(5, int(logits.shape[-1])))
-    best = tf.equal(tf.argmax(logits, axis=-1), labels)
+    classes = int(logits.shape[-1])
+    own_class = tf.one_hot(labels, classes) > 0.5
+    own = tf.reduce_max(tf.where(own_class, logits, -np.inf * tf.ones_like(logits)), axis=-1)
+    before = tf.logical_and(logits >= own[:, tf.newaxis], tf.logical_not(own_class))
+    place = tf.reduce_sum(tf.cast(before, tf.int32), axis=-1)
     finite = tf.reduce_all(tf.math.is_finite(logits), axis=-1)
 
     def count(flags: Any) -> Any:
         return tf.reduce_sum(tf.cast(flags & real, tf.int64))
 
-    return Counts(count(tf.ones_like(real)), count(best & finite), count(in_five))
+    top_1, top_5 = (place < 1) & finite, (place < 5) & finite
+    return Counts(count(tf.ones_like(real)), count(top_1), count(top_5))

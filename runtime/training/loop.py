@@ -10,7 +10,7 @@ from typing import Any
 import tensorflow.compat.v1 as tf
 
 from runtime import folders, options
-from runtime.checkpoints import keeping, lock, starting
+from runtime.checkpoints import keeping, lock, sidecar, starting
 from runtime.devices import placement
 from runtime.input import input_errors
 from runtime.training import monitor, run_file, schedules, stopping
@@ -39,6 +39,7 @@ def run(
     explain: Explain | None = None,
     look_at_placement: bool = False,
     facts: Mapping[str, Any] | None = None,
+    about: sidecar.Sidecar | None = None,
 ) -> int:
     """Trains to the last step, saves, and returns the exit code.
 
@@ -46,7 +47,7 @@ def run(
     and saved first. After SIGUSR1 it is 0, so that mpirun lets all workers end. `explain` puts an
     error of the input pipeline into words. `look_at_placement` checks after the first step that the
     variables and the network are where they were put. `facts` go into run.json, which has none
-    without them.
+    without them; `about` goes beside each checkpoint.
 
     Where the data or a log fails, the steps since the last save are saved before the run ends.
 
@@ -60,7 +61,7 @@ def run(
     creator = SessionCreator(chosen.workers.master, session_config, start, step, variables)
     watching = watchdog.watching(cluster, chosen.workers.worker_timeout_secs)
     with contextlib.ExitStack() as stack:
-        observers = _observers(chosen, length, start, cluster, facts, stack)
+        observers = _observers(chosen, length, start, cluster, facts, about, stack)
         stop, guard = stack.enter_context(stopping.graceful()), stack.enter_context(watching)
         loop = _Loop(chosen, length.total_steps, step, variables, observers, stop, guard)
         try:
@@ -81,6 +82,7 @@ def _observers(
     start: starting.Start,
     cluster: cluster_lib.Cluster,
     facts: Mapping[str, Any] | None,
+    about: sidecar.Sidecar | None,
     stack: contextlib.ExitStack,
 ) -> Observers | NoObservers:
     """What watches the run; rank 0 has the folder to itself until the stack is left."""
@@ -96,7 +98,7 @@ def _observers(
             monitor.say(f'removed what is left of an unfinished save: {", ".join(left_over)}')
         for line in run_file.begin(folder, facts) if facts else ():
             monitor.say(line)
-        made.append(Observers(chosen.run, length, start.saver))
+        made.append(Observers(chosen.run, length, start.saver, about))
         stack.enter_context(contextlib.closing(made[0]))
 
     agreement.on_rank_0(cluster, take_folder)

@@ -50,8 +50,8 @@ def say(line: str) -> None:
 class Monitor:
     """Prints the classic log line every N steps; metrics.jsonl gets the same numbers.
 
-    TensorBoard gets them at most every `summary_secs`. The first step of a session, slow as it is,
-    counts in no rate unless it is the only one.
+    TensorBoard gets them at most every `summary_secs`, and of the first and the last step of each
+    session. The first step of a session, slow as it is, counts in no rate unless it is logged.
     """
 
     def __init__(
@@ -65,6 +65,9 @@ class Monitor:
         self._summaries = event_file.EventFile(folder)
         self._any_step_seen = False
         self._waited = 0.0
+        self._unwritten: StepReport | None = None  # the last step, until TensorBoard has it
+        self._stepped_time = 0.0  # when the last step was done
+        self._logged_rates: dict[str, float] = {}
 
     def start(self, step: int) -> None:
         """The session is ready and stands at global step `step`."""
@@ -73,36 +76,53 @@ class Monitor:
     def after_step(self, report: StepReport) -> None:
         """Logs where it is due: every N steps and after the last."""
         self._waited += report.data_wait_secs
+        self._unwritten, self._stepped_time = report, time.monotonic()
         due = report.step % self._every == 0 or report.step == self._length.total_steps
         if due:
             self._log(report)
+        if not self._any_step_seen and self._unwritten:
+            self._write_summaries(report, {})  # Without a rate, which would be that of a start.
         if due or not self._any_step_seen:
             self._mark(report.step)
         self._any_step_seen = True
 
     def close(self) -> None:
-        """Writes out what is buffered."""
+        """Writes out the last step, where TensorBoard does not have it, and what is buffered."""
+        if self._unwritten:
+            self._write_summaries(self._unwritten, self._rates(self._unwritten))
         self._summaries.close()
 
     def _mark(self, step: int) -> None:
         self._marked_time, self._marked_step = time.monotonic(), step
         self._waited = 0.0
 
+    def _rates(self, report: StepReport) -> dict[str, float]:
+        """How fast the steps since the last mark were, or else those of the last log line."""
+        steps = report.step - self._marked_step
+        taken = self._stepped_time - self._marked_time
+        if not steps or not taken:
+            return self._logged_rates
+        return {
+            'sec_per_step': taken / steps,
+            'images_per_sec': self._length.images_per_step * steps / taken,
+            'data_wait': min(1.0, self._waited / taken),
+        }
+
     def _log(self, report: StepReport) -> None:
         length = self._length
-        steps = report.step - self._marked_step
-        seconds = (time.monotonic() - self._marked_time) / steps
+        rates = self._logged_rates = self._rates(report)
         record = {
             'step': report.step,
             'loss': report.loss,
-            'sec_per_step': seconds,
-            'images_per_sec': length.images_per_step / seconds,
+            'sec_per_step': rates['sec_per_step'],
+            'images_per_sec': rates['images_per_sec'],
             'learning_rate': report.learning_rate,
             'epoch': report.step * length.images_per_step / length.images_per_epoch,
-            'data_wait': min(1.0, self._waited / (seconds * steps)),
+            'data_wait': rates['data_wait'],
             'skipped_records': report.skipped,
         }
-        left = datetime.timedelta(seconds=round(seconds * (length.total_steps - report.step)))
+        time_left = record['sec_per_step'] * (length.total_steps - report.step)
+        left = datetime.timedelta(seconds=round(time_left))
         line = (
             'global step {step:d}: loss = {loss:.4f} ({sec_per_step:.3f} sec/step)  '
             '{images_per_sec:.1f} images/sec  learning rate {learning_rate:.6g}  '
@@ -117,18 +137,21 @@ class Monitor:
         except (tf.errors.OpError, OSError) as error:
             raise folders.cannot_write(path, error) from error
         if time.monotonic() - self._summary_time >= self._summary_secs:
-            self._summary_time = time.monotonic()
-            self._write_summaries(report, record)
+            self._write_summaries(report, rates)
 
-    def _write_summaries(self, report: StepReport, record: Mapping[str, float]) -> None:
+    def _write_summaries(self, report: StepReport, rates: Mapping[str, float]) -> None:
+        """`rates`: of `_rates`."""
+        self._summary_time = time.monotonic()
+        self._unwritten = None
         tags = {
             'learning_rate': report.learning_rate,
             'total_loss': report.loss,
             **report.losses,
-            'global_step/sec': 1.0 / record['sec_per_step'],
-            'examples/sec': record['images_per_sec'],
-            'data_wait': record['data_wait'],
         }
+        if rates:
+            tags['global_step/sec'] = 1.0 / rates['sec_per_step']
+            tags['examples/sec'] = rates['images_per_sec']
+            tags['data_wait'] = rates['data_wait']
         write_scalars(self._summaries, tags, report.step)
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import time
 
 import tensorflow.compat.v1 as tf
 
 from runtime import folders, options
-from runtime.checkpoints import files, keeping
+from runtime.checkpoints import files, keeping, sidecar
 from runtime.training import monitor, schedules
 
 
@@ -22,7 +23,10 @@ class Observers:
         run_options: options.TrainingRunOptions,
         length: schedules.RunLength,
         saver: tf.train.Saver,
+        about: sidecar.Sidecar | None = None,
     ) -> None:
+        """`about` goes beside each checkpoint."""
+        self._about = about
         self._options = run_options
         self._saver = saver
         self._monitor = monitor.Monitor(
@@ -55,6 +59,9 @@ class Observers:
         folder = self._options.train_dir
         prefix = os.path.join(folder, files.CHECKPOINT_NAME)
         try:
+            # First, so that no checkpoint is ever without; one alone counts as an unfinished save.
+            if self._about:
+                sidecar.write(f'{prefix}-{step}', dataclasses.replace(self._about, step=step))
             path = self._saver.save(
                 session, prefix, global_step=step, write_meta_graph=False, write_state=False
             )

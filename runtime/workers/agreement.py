@@ -16,7 +16,7 @@ import tensorflow.compat.v1 as tf
 
 import slim
 from runtime import options
-from runtime.checkpoints import averages, starting
+from runtime.checkpoints import averages, sidecar, starting
 from runtime.workers import cluster as cluster_lib
 from slim import errors
 
@@ -81,6 +81,25 @@ def origin(
         return dataclasses.asdict(starting.origin(train_dir, fine_tune_from, strict))
 
     return starting.Origin(**on_rank_0(cluster, look_up))
+
+
+def sidecar_of(
+    cluster: cluster_lib.Cluster, checkpoint: str, ignored: bool = False
+) -> sidecar.Sidecar | None:
+    """The sidecar of a checkpoint, read by rank 0; None where there is none, or it is ignored."""
+
+    def look_up() -> dict[str, Any] | None:
+        found = None if ignored else sidecar.read(checkpoint)
+        return dataclasses.asdict(found) if found else None
+
+    values = on_rank_0(cluster, look_up)
+    return values and sidecar.from_values(
+        {**values, 'label_names': _as_list(values['label_names'])}
+    )
+
+
+def _as_list(value: Any) -> list[Any] | None:
+    return None if value is None else list(value)
 
 
 def start(

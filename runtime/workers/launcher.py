@@ -16,6 +16,8 @@ from runtime.workers import mpi_command
 from slim import errors
 
 _ROOT = str(pathlib.Path(__file__).resolve().parents[2])
+# Exit codes after which starting again would end the same way.
+_FINAL = (0, errors.UsageError.exit_code, errors.NonFiniteLossError.exit_code)
 
 
 def script_command(script: str, values: Mapping[str, Any]) -> list[str]:
@@ -76,7 +78,7 @@ def run(
     their output and wait out its time. The code is then 128 + n of the signal n that came.
 
     A child that failed by itself is started again up to `max_restarts` times, except for a wrong
-    command line.
+    command line and for a loss that is not finite, which would come again.
 
     Args:
       command: the argument list.
@@ -85,7 +87,7 @@ def run(
     """
     for left in range(max_restarts, -1, -1):
         code, stopped = _run_once(command, environment)
-        if stopped or code in (0, errors.UsageError.exit_code) or not left:
+        if stopped or code in _FINAL or not left:
             break
         print(f'exit code {code}: starting again, {left - 1} more time(s) after this', flush=True)
     return code

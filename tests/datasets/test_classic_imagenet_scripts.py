@@ -114,7 +114,7 @@ def test_csv(annotations, tmp_path):
 def test_wrong_calls_of_process_bounding_boxes(annotations, tmp_path):
     assert 'give a folder' in _run('process_bounding_boxes', code=2).stderr
     (annotations / 'n01' / 'n01_1.xml').write_text('<')
-    failed = _run('process_bounding_boxes', annotations, code=1)
+    failed = _run('process_bounding_boxes', annotations, code=3)
     assert 'n01_1.xml cannot be read' in failed.stderr
     assert 'Traceback' not in failed.stderr
 
@@ -197,13 +197,13 @@ def test_build_imagenet_data(arguments, tmp_path, read_back):
         (
             'boxes.csv',
             'n07_1.JPEG,0,0,1,1\n',
-            1,
+            3,
             'boxes for 1 images that are not there: n07_1.JPEG',
         ),
-        ('boxes.csv', 'n02_1.JPEG,0,0,1\n', 1, 'boxes.csv, line 1: expected file name, xmin'),
-        ('names.txt', 'n01\tx\n', 1, 'names.txt has no name for n02'),
-        ('labels.txt', 'n02\n', 1, "'n01'"),
-        ('labels.txt', None, 1, 'labels.txt cannot be read'),
+        ('boxes.csv', 'n02_1.JPEG,0,0,1\n', 3, 'boxes.csv, line 1: expected file name, xmin'),
+        ('names.txt', 'n01\tx\n', 3, 'names.txt has no name for n02'),
+        ('labels.txt', 'n02\n', 3, "'n01'"),
+        ('labels.txt', None, 3, 'labels.txt cannot be read'),
     ],
 )
 def test_bad_input_is_one_line(arguments, tmp_path, name, content, code, match):

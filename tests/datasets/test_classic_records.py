@@ -46,7 +46,7 @@ def _write(folder, names, pixels, image_format='PNG'):
 
 
 @pytest.mark.parametrize('name', CLASSIC)
-def test_classic_records(tmp_path, read_images, name):
+def test_classic_records(tmp_path, read_images, capsys, name):
     names, split, size, classes = CLASSIC[name]
     pixels = np.arange(6 * 5 * 3, dtype=np.uint8).reshape(6, 5, 3)
     if name == 'mnist':
@@ -54,7 +54,9 @@ def test_classic_records(tmp_path, read_images, name):
     _write(tmp_path, names, pixels)
     dataset = dataset_factory.get_dataset(name, split, str(tmp_path))
     assert [source.rsplit('/', 1)[1] for source in dataset.data_sources] == names
-    assert (dataset.num_samples, dataset.num_classes) == (size, classes)
+    assert (dataset.num_samples, dataset.num_classes) == (len(names), classes)
+    assert f'{len(names)} records of the split' in (note := capsys.readouterr().err)
+    assert f'not the {size} of {name}, whose {classes} classes are taken' in note
     assert sorted(dataset.labels_to_names) == list(range(classes))
     for item, read in read_images(dataset):
         assert item['label'] == 1
@@ -155,3 +157,26 @@ def test_a_labels_file_replaces_the_published_names(tmp_path):
     names = {label: f'class {label}' for label in range(10)}
     dataset_utils.write_label_file(names, str(tmp_path))
     assert cifar10.get_split('train', str(tmp_path)).labels_to_names == names
+
+
+@pytest.mark.parametrize('shuffle', [False, True])
+def test_the_classic_data_provider_reads_them(tmp_path, shuffle):
+    """As in the classic suite's notebook."""
+    import tensorflow.compat.v1 as tf1
+
+    import slim
+
+    pixels = np.arange(6 * 5 * 3, dtype=np.uint8).reshape(6, 5, 3)
+    _write(tmp_path, [f'flowers_train_{n:05d}-of-00005.tfrecord' for n in range(5)], pixels)
+    dataset = flowers.get_split('train', str(tmp_path))
+    with tf1.Graph().as_default():
+        provider = slim.dataset_data_provider.DatasetDataProvider(dataset, shuffle=shuffle)
+        assert {'image', 'label', 'object/bbox'} < set(provider.list_items())
+        wanted = provider.get(['label', 'image', 'object/bbox'])
+        assert wanted[1].shape.as_list() == [None, None, 3]
+        with tf1.Session() as session, slim.queues.QueueRunners(session):
+            session.run([tf1.global_variables_initializer(), tf1.local_variables_initializer()])
+            label, image, boxes = session.run(wanted)
+    assert label == 1
+    np.testing.assert_array_equal(image, pixels)
+    assert boxes.shape == (0, 4)

@@ -83,7 +83,7 @@ def test_what_is_wrong_is_printed_with_file_and_record(convert, script, raw, tmp
     paths = sorted((tmp_path / 'out' / 'train').iterdir())
     for path in paths[:3]:
         path.write_bytes(path.read_bytes()[:-5])
-    failed = script(VERIFY, f'--dataset_dir={tmp_path / "out"}', '--max_errors=2', code=1)
+    failed = script(VERIFY, f'--dataset_dir={tmp_path / "out"}', '--max_errors=2', code=3)
     for path in paths[:2]:
         assert f'{path}, record 1: the file ends 5 bytes before' in failed.stderr
     assert str(paths[2]) not in failed.stderr
@@ -134,22 +134,23 @@ def _file_for_folder(raw):
 
 
 WRONG = [
-    ([], _rename_train, 1, ['train/ and validation/', 'found training, validation']),
-    ([], _cut_labels, 1, ['has 7 lines', 'has 8 images']),
-    ([], _bad_file, 1, ['n02_3.JPEG cannot be read as an image', 'truncated']),
-    ([], _unknown_synset, 1, ["'n77'", 'no training folder']),
-    ([], _empty_class, 1, ['n09 has no images']),
-    ([], _no_labels, 1, ['there is no', 'synset_labels.txt']),
+    ([], _rename_train, 3, ['train/ and validation/', 'found training, validation']),
+    ([], _cut_labels, 3, ['has 7 lines', 'has 8 images']),
+    ([], _bad_file, 3, ['n02_3.JPEG cannot be read as an image', 'truncated']),
+    ([], _unknown_synset, 3, ["'n77'", 'no training folder']),
+    ([], _empty_class, 3, ['n09 has no images']),
+    ([], _no_labels, 3, ['there is no', 'synset_labels.txt']),
     ([], _records_of_another, 1, ['files of another run: train-00000-of-00001']),
     ([], _file_for_folder, 1, ['cannot be written']),
-    (['--bounding_box_dir=BOXES'], _box_of_nothing, 1, ['1 images', 'n01/n01_99.xml']),
-    (['--bounding_box_dir=/nowhere'], _nothing, 1, ['/nowhere', '--bounding_box_dir']),
+    (['--bounding_box_dir=BOXES'], _box_of_nothing, 3, ['1 images', 'n01/n01_99.xml']),
+    (['--bounding_box_dir=/nowhere'], _nothing, 3, ['/nowhere', '--bounding_box_dir']),
     (['--on_error=ignore'], _nothing, 2, ['on_error', 'fail', 'skip']),
     (['--num_workers=0'], _nothing, 2, ['num_workers']),
     (['--train_shards=0'], _nothing, 2, ['--train_shards must be at least 1']),
 ]
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(('arguments', 'damage', 'code', 'words'), WRONG)
 def test_bad_input_is_one_line(convert, raw, tmp_path, arguments, damage, code, words):
     damage(raw)
@@ -163,7 +164,7 @@ def test_bad_input_is_one_line(convert, raw, tmp_path, arguments, damage, code, 
 
 def test_skipped_files_are_counted_listed_and_in_the_exit_code(convert, raw, script, tmp_path):
     _bad_file(raw)
-    convert(raw, code=1)
+    convert(raw, code=3)
     skipped = convert(raw, '--on_error=skip', code=3)
     assert 'train: 1 files could not be read and were left out' in skipped.stdout
     assert '"file": "train/n02/n02_3.JPEG"' in (tmp_path / 'out/conversion_report.json').read_text()
@@ -234,10 +235,12 @@ def _remove(folder):
         path.rmdir() if path.is_dir() else path.unlink()
 
 
+@pytest.mark.once
 def test_five_kills(larger, tmp_path):
     _survives_kills(larger, tmp_path / 'out', 5, seed=1)
 
 
+@pytest.mark.once
 @pytest.mark.slow
 def test_fifty_kills(larger, tmp_path):
     for number in range(10):  # of five kills, lest the set be finished after a few
@@ -250,6 +253,7 @@ def _wait_for(output, pattern):
         time.sleep(0.01)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize('moment', ['unfinished.jsonl', 'train/train-*'])
 def test_ctrl_c(larger, tmp_path, moment):
     """Of a terminal: every process gets the signal, be it that it has just been started."""
@@ -271,6 +275,7 @@ def test_ctrl_c(larger, tmp_path, moment):
     assert _content(output) == whole
 
 
+@pytest.mark.once
 def test_a_full_disk(larger, tmp_path):
     """The size of files is limited, which is an error of `write` as a full disk is."""
     raw, whole, _ = larger
@@ -291,6 +296,7 @@ def test_a_full_disk(larger, tmp_path):
     assert _content(output) == whole
 
 
+@pytest.mark.once
 def test_no_tensorflow_is_needed_to_convert(raw, tmp_path):
     """Each process would take 600 MB and seconds for it."""
     (tmp_path / 'poison').mkdir()

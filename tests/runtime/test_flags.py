@@ -70,6 +70,14 @@ def test_given_lists_only_what_stands_on_the_command_line():
         ('--worker_replicas=2', 'use Horovod'),
         ('--quantize_delay=100', 'contrib'),
         ('--precision=bf16', '--dtype'),
+        ('--trainable_scopes=', 'names nothing'),
+        ('--trainable_scopes=,', 'names nothing'),
+        ('--checkpoint_exclude_scopes= , ,', 'names nothing'),
+        ('--labels_offset=-1', 'at least 0'),
+        ('--seed=2147483648', 'at most 2147483647'),
+        ('--save_interval_secs=99999999999999999999', 'at most 2147483647'),
+        ('--learning_rate=inf', 'finite'),
+        ('--adam_beta1=nan', 'finite'),
     ],
 )
 def test_wrong_and_refused_values_say_the_way_out(argument, message):
@@ -93,11 +101,36 @@ def test_unknown_flags_and_stray_words_are_usage_errors():
 
 
 @pytest.mark.parametrize(
+    ('argument', 'suggestion'),
+    [
+        ('--image_size=32', 'train_image_size'),
+        ('--scopes=a', 'trainable_scopes'),
+        ('--the_batch_size=3', 'batch_size'),
+    ],
+)
+def test_a_flag_of_fewer_or_more_words_is_suggested(argument, suggestion):
+    flags.define(options.Training)
+    with pytest.raises(errors.UsageError, match=f'Did you mean: .*{suggestion}'):
+        app.parse_flags(['script', argument])
+
+
+def test_a_flag_as_long_as_a_book_is_one_short_line():
+    for argument in ('--' + 'a' * 100_000, '--optimizer=' + '7' * 4000, 'b' * 100_000):
+        with pytest.raises(errors.UsageError) as refused:
+            app.parse_flags(['script', argument])
+        assert len(str(refused.value)) < 300
+
+
+@pytest.mark.parametrize(
     ('failure', 'code'),
     [
         (errors.UsageError('no'), 2),
-        (errors.DataError('no'), 1),
-        (errors.DeviceError('no'), 1),
+        (errors.CheckpointError('no'), 1),
+        (errors.OutputError('no'), 1),
+        (errors.DataError('no'), 3),
+        (errors.NonFiniteLossError('no'), 4),
+        (errors.DeviceError('no'), 5),
+        (errors.DataError('a file named "\x1b[31m\n\u202e"'), 3),
         (KeyboardInterrupt(), 130),
     ],
 )
@@ -111,6 +144,7 @@ def test_expected_failures_are_one_line_and_an_exit_code(failure, code, capsys):
     printed = capsys.readouterr().err
     assert printed.startswith('script.py: ')
     assert printed.count('\n') == 1
+    assert printed[:-1].isprintable()
 
 
 def test_the_exit_code_of_main_is_the_scripts():

@@ -9,7 +9,7 @@ import tensorflow.compat.v1 as tf
 
 import slim
 from runtime import folders, options
-from runtime.checkpoints import averages, comparison, files, starting
+from runtime.checkpoints import averages, comparison, files, starting, weights
 from slim import errors
 
 _GOLDEN = json.loads((pathlib.Path(__file__).parents[2] / 'data' / 'optimization.json').read_text())
@@ -172,8 +172,8 @@ def test_evaluating_averages_that_are_not_there_says_so(tmp_path):
     with tf.Graph().as_default():
         network()
         with pytest.raises(errors.CheckpointError, match='--moving_average_decay=0'):
-            starting.evaluation_saver(prefix, 0.9999)
-        assert starting.evaluation_saver(prefix, 0)
+            weights.of_checkpoint(prefix, 0.9999)
+        assert weights.of_checkpoint(prefix, 0)
 
 
 def test_evaluation_reads_the_averages(tmp_path):
@@ -184,10 +184,59 @@ def test_evaluation_reads_the_averages(tmp_path):
     prefix, saved = save(tmp_path, with_averages)
     with tf.Graph().as_default(), tf.Session() as session:
         network()
-        starting.evaluation_saver(prefix, 0.9).restore(session, prefix)
+        weights.of_checkpoint(prefix, 0.9).saver.restore(session, prefix)
         for variable in slim.get_model_variables():
             expected = saved[variable.op.name + '/ExponentialMovingAverage']
             np.testing.assert_array_equal(session.run(variable), expected)
+
+
+def test_averages_of_what_learns_alone_go_with_the_last_statistics(tmp_path):
+    def normed():
+        network()
+        return slim.batch_norm(tf.ones([2, 3]), scope='Net/norm')
+
+    def with_averages():
+        normed()
+        averages.MovingAverages(0.9, tf.trainable_variables())
+
+    prefix, saved = save(tmp_path, with_averages)
+    # Values that tell an average from what it is of.
+    with tf.Graph().as_default(), tf.Session() as session:
+        tf.train.create_global_step()
+        with_averages()
+        for number, variable in enumerate(tf.global_variables()):
+            variable.load(np.full(variable.shape.as_list(), number, 'int64'), session)
+        prefix = tf.train.Saver().save(session, prefix)
+        saved = {v.op.name: session.run(v) for v in tf.global_variables()}
+    with tf.Graph().as_default(), tf.Session() as session:
+        normed()
+        loaded = weights.of_checkpoint(prefix, 0.9)
+        loaded.saver.restore(session, prefix)
+        for variable in slim.get_model_variables():
+            name = variable.op.name
+            source = name if 'moving_' in name else name + '/ExponentialMovingAverage'
+            np.testing.assert_array_equal(session.run(variable), saved[source])
+    assert loaded.note == (
+        'moving averages of what learns, and 2 statistics, of which it has none, as they were last'
+    )
+    # An average of a weight that is not there is still an error.
+    with tf.Graph().as_default():
+        normed()
+        slim.fully_connected(tf.ones([2, 3]), 2, scope='Net/more')
+        with pytest.raises(errors.CheckpointError, match='lacks Net/more/weights/Exponential'):
+            weights.of_checkpoint(prefix, 0.9)
+
+
+@pytest.mark.parametrize('decay', [0.0, 0.9])
+def test_another_network_is_named_not_its_missing_averages(tmp_path, decay):
+    prefix, _ = save(tmp_path, lambda: network(scope='MobilenetV1'))
+    with tf.Graph().as_default():
+        network(scope='MobilenetV2')
+        with pytest.raises(
+            errors.CheckpointError,
+            match='nothing of this network, MobilenetV2; it looks like MobilenetV1: give its',
+        ):
+            weights.of_checkpoint(prefix, decay)
 
 
 def test_a_folder_that_cannot_be_written_is_found_without_creating_anything(tmp_path):

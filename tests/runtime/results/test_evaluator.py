@@ -106,6 +106,24 @@ def test_the_result_is_printed_and_written_under_the_classic_tags(tmp_path, caps
     }
 
 
+def test_a_full_disk_is_one_line_below_the_numbers(tmp_path, capsys):
+    (tmp_path / 'eval_results.json.partial').symlink_to('/dev/full')
+    result = evaluator.Result('/tmp/model.ckpt-9', 9, 30, 30, 0.25, 0.75)
+    with pytest.raises(errors.OutputError, match='cannot be written') as refused:
+        evaluator.publish(result, str(tmp_path))
+    assert '\n' not in str(refused.value)
+    assert f'--eval_dir={tmp_path}' in str(refused.value)
+    assert 'Accuracy: 0.2500' in capsys.readouterr().out
+
+
+def test_the_result_holds_what_its_numbers_depend_on(tmp_path):
+    result = evaluator.Result('/tmp/model.ckpt-9', 9, 30, 30, 0.25, 0.75)
+    evaluator.publish(result, str(tmp_path), {'image_size': 128, 'weights': 'moving averages'})
+    written = json.loads((tmp_path / 'eval_results.json').read_text())
+    assert (written['image_size'], written['weights']) == (128, 'moving averages')
+    assert written['step'] == 9
+
+
 def test_workers_share_out_files_and_batches():
     files = [f'f{n}' for n in range(5)]
     parts = [evaluator.part_of_worker(files, 7, rank, 3) for rank in range(3)]

@@ -60,3 +60,33 @@ def test_fewer_classes_than_five_are_all_in_the_first_five():
 
 def test_logits_that_are_not_finite_are_wrong():
     assert counts([[np.nan] * 6, [np.inf] + [0.0] * 5], [0, 0], [True, True]) == (2, 0, 0)
+
+
+def places_by_hand(logits, labels):
+    """The number of other classes whose logit is as high as that of the label."""
+    return np.array(
+        [
+            sum(other >= row[label] for k, other in enumerate(row) if k != label)
+            for row, label in zip(logits, labels, strict=True)
+        ]
+    )
+
+
+@pytest.mark.parametrize('classes', [1, 2, 4, 5, 6, 13])
+def test_ties_do_not_count_in_favour(classes):
+    rng = np.random.RandomState(classes)
+    # Few values, so that most rows have ties.
+    logits = rng.randint(-2, 3, [400, classes]) / 2.0
+    labels = rng.randint(0, classes, 400)
+    real = rng.rand(400) < 0.9
+    places = places_by_hand(logits, labels)
+    expected = (real.sum(), (places < 1)[real].sum(), (places < 5)[real].sum())
+    assert counts(logits, labels, real) == expected
+
+
+def test_a_collapsed_network_finds_nothing():
+    labels = list(range(12))
+    assert counts(np.zeros([12, 12]), labels, [True] * 12) == (12, 0, 0)
+    two_above = np.zeros([12, 12])
+    two_above[:, :2] = 1.0
+    assert counts(two_above, labels, [True] * 12) == (12, 0, 2)

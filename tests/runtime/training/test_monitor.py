@@ -58,3 +58,36 @@ def test_a_resumed_run_goes_on_counting_where_it_stopped(tmp_path, clock, capsys
 def test_the_last_step_is_logged_even_off_the_beat(tmp_path, clock):
     records = watched(tmp_path, clock, [1.0] * 3, first_step=7, every=100)
     assert [record['step'] for record in records] == [10]
+
+
+def points(folder):
+    """Step to tags, of what TensorBoard got."""
+    (events,) = folder.glob('events.out.tfevents.*')
+    return {
+        event.step: {value.tag: value.simple_value for value in event.summary.value}
+        for event in tf.train.summary_iterator(str(events))
+        if event.summary.value
+    }
+
+
+@pytest.mark.parametrize(
+    ('seconds', 'every', 'steps'),
+    [
+        ([60.0, 0.5, 0.5], 1, [1, 3]),
+        ([60.0, 0.5, 0.5, 0.5, 0.5], 2, [1, 5]),  # stopped off the beat
+        ([60.0], 100, [1]),
+        ([60.0] + [0.5] * 9, 100, [1, 10]),
+        ([60.0, 0.5, 2000.0, 0.5], 1, [1, 3, 4]),  # one is due in between
+    ],
+)
+def test_tensorboard_has_the_first_and_the_last_step(tmp_path, clock, seconds, every, steps):
+    if every == 100 and len(seconds) < 10:
+        (tmp_path / 'metrics.jsonl').touch()
+    watched(tmp_path, clock, seconds, every=every)
+    found = points(tmp_path)
+    assert sorted(found) == steps
+    assert all(tags['total_loss'] == 2.0 for tags in found.values())
+    # The rate of a first step that is not logged is that of a start.
+    if len(steps) > 1:
+        assert ('examples/sec' in found[1]) == (every == 1)
+        assert found[steps[-1]]['examples/sec'] == 16.0

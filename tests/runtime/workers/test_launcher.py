@@ -10,6 +10,8 @@ import pytest
 
 from runtime.workers import launcher
 
+pytestmark = pytest.mark.once
+
 
 @pytest.mark.parametrize(
     ('code', 'expected'),
@@ -53,7 +55,13 @@ def test_signals_go_on_to_the_child(tmp_path, number):
 
 @pytest.mark.parametrize(
     ('codes', 'restarts', 'expected', 'runs'),
-    [((7, 0), 1, 0, 2), ((7, 8, 9), 1, 8, 2), ((2, 0), 3, 2, 1), ((0,), 3, 0, 1)],
+    [
+        ((7, 0), 1, 0, 2),
+        ((7, 8, 9), 1, 8, 2),
+        ((2, 0), 3, 2, 1),
+        ((4, 0), 3, 4, 1),
+        ((0,), 3, 0, 1),
+    ],
 )
 def test_what_failed_by_itself_is_started_again(tmp_path, codes, restarts, expected, runs):
     count = tmp_path / 'count'
