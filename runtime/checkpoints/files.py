@@ -88,7 +88,8 @@ def damage(checkpoint: listing.Checkpoint) -> str:
         with openable(checkpoint.prefix) as name:
             reader: Any = tf.train.load_checkpoint(name)
             names = reader.get_variable_to_shape_map()
-            for variable in () if '://' in name else names:
+            # By name, the order in which they lie in the file: three times as fast.
+            for variable in () if '://' in name else sorted(names):
                 reader.get_tensor(variable)
     except _READER_ERRORS as error:
         return folders.reason(error)

@@ -15,6 +15,7 @@ from typing import Any
 import tensorflow.compat.v1 as tf
 
 from runtime import folders, options, startup
+from runtime.checkpoints import sidecar
 from runtime.devices import devices
 from slim import errors
 
@@ -68,7 +69,7 @@ def facts(
         'device': runtime.device.kind,
         'workers': list(runtime.cluster.hosts),
         'versions': {
-            'suite': devices.package_version('tf-slim-suite'),
+            'suite': sidecar.SUITE_VERSION,
             'python': platform.python_version(),
             'tensorflow': tf.version.VERSION,
             'numpy': devices.package_version('numpy'),

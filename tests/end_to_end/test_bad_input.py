@@ -35,6 +35,24 @@ def test_help_needs_no_tensorflow_no_card_and_no_data(script, name, tmp_path):
     assert shown.stderr == ''
 
 
+@pytest.mark.parametrize(
+    ('name', 'flag', 'written'),
+    [
+        ('preprocess_imagenet.py', 'raw_data_dir', False),
+        ('preprocess_imagenet.py', 'local_scratch_dir', True),
+        ('download_and_convert_data.py', 'dataset_dir', True),
+        ('download_and_convert_data.py', 'source_dir', False),
+        ('verify_dataset.py', 'dataset_dir', False),
+    ],
+)
+def test_paths_of_the_other_scripts_are_read_in_the_same_way(script, name, flag, written, tmp_path):
+    failed = script(name, f'--{flag}=~nobody-of-that-name/x', code=2)
+    assert 'no such home folder' in failed.stderr
+    if written:
+        assert f'--{flag}=: must not be empty' in script(name, f'--{flag}=', code=2).stderr
+    assert os.listdir(tmp_path) == []
+
+
 MOBILENET = ['--model_name=mobilenet_v2']
 
 # Refused in a fresh interpreter; the other ones by the server of scripts.

@@ -1,5 +1,6 @@
 """Flags: the classic names and defaults, checks, refusals, reading back."""
 
+import dataclasses
 import json
 import pathlib
 
@@ -150,3 +151,38 @@ def test_the_exit_code_of_main_is_the_scripts():
     with pytest.raises(SystemExit) as stopped:
         app.run(lambda: 143, ['script'])
     assert stopped.value.code == 143
+
+
+_GROUPS = (options.Training, options.Evaluation, options.Export, options.LaunchOptions)
+
+
+def fields(group):
+    for field, kind in flags._fields(group):
+        yield from fields(kind) if dataclasses.is_dataclass(kind) else [(group, field)]
+
+
+PATHS = {
+    field.name: (group, field.metadata['path'])
+    for top in _GROUPS
+    for group, field in fields(top)
+    if field.name.endswith(('_dir', '_path', '_file'))
+}
+
+
+@pytest.mark.parametrize('name', PATHS)
+def test_every_path_may_begin_in_the_home_folder(name, monkeypatch):
+    monkeypatch.setenv('HOME', '/home/me')
+    group, _ = PATHS[name]
+    assert getattr(parsed(group, f'--{name}=~/a b'), name) == '/home/me/a b'
+    assert getattr(parsed(group, f'--{name}=a~/b'), name) == 'a~/b'
+    for argument in ('~nobody-of-that-name/run', '\udcff'):
+        with pytest.raises(absl_flags.IllegalFlagValueError):
+            parsed(group, f'--{name}={argument}')
+
+
+def test_what_is_written_is_known_and_cannot_be_empty():
+    written = [name for name, (_, kind) in PATHS.items() if kind == 'written']
+    assert sorted(written) == ['eval_dir', 'mpi_log_dir', 'output_file', 'train_dir']
+    for name in written:
+        with pytest.raises(absl_flags.IllegalFlagValueError, match='must not be empty'):
+            parsed(PATHS[name][0], f'--{name}=')

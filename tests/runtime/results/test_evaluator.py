@@ -1,6 +1,8 @@
 """One exact pass: counts against numpy for awkward batch sizes, the result on disk."""
 
 import json
+import os
+import pathlib
 
 import fake_records
 import numpy as np
@@ -16,13 +18,15 @@ from slim import errors
 _EXPECTED = np.mean([n // 8 == n % 4 for n in range(30)])
 
 
-def evaluate(folder, records, batch_size, **arguments):
+def evaluate(folder, records, batch_size, damage=None, **arguments):
     with tf.Graph().as_default():
         tf.train.create_global_step()
         with tf.Session() as session:
             session.run(tf.global_variables_initializer())
             tf.train.get_global_step().load(77, session)
             checkpoint = tf.train.Saver().save(session, str(folder / 'model.ckpt'))
+        if damage:
+            damage(f'{checkpoint}.data-00000-of-00001')
         batch = inputs.BatchFormat(batch_size, image_size=2)
         pipeline = inputs.evaluation_batches(records, fake_records.preprocess, batch)
         images, labels, real = tf.data.make_one_shot_iterator(pipeline).get_next()
@@ -62,6 +66,24 @@ def test_no_records_and_bad_labels_are_data_errors(tmp_path):
     records = fake_records.write(tmp_path, [3], numbers=[1, -2, 3])
     with pytest.raises(errors.DataError, match='record "n-2" has label -2'):
         evaluate(tmp_path, records, 4)
+
+
+def _flip_a_byte(path):
+    content = bytearray(pathlib.Path(path).read_bytes())
+    content[0] ^= 1
+    pathlib.Path(path).write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    'damage',
+    [_flip_a_byte, os.unlink, lambda path: os.truncate(path, 3)],
+    ids=['flipped', 'gone', 'cut off'],
+)
+def test_a_damaged_checkpoint_is_blamed_and_not_the_records(tmp_path, damage):
+    records = fake_records.write(tmp_path, [3])
+    with pytest.raises(errors.CheckpointError, match=r'Checkpoint .*model\.ckpt cannot') as failure:
+        evaluate(tmp_path, records, 4, damage)
+    assert '\n' not in str(failure.value) and 'File "' not in str(failure.value)
 
 
 def test_the_result_is_printed_and_written_under_the_classic_tags(tmp_path, capsys):

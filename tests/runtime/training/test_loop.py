@@ -39,7 +39,15 @@ def chosen(train_dir, steps=8, **run):
     )
 
 
-def train(train_dir, steps=8, learning_rate=0.01, poison_step=None, also_needs=None, **run):
+def train(
+    train_dir,
+    steps=8,
+    learning_rate=0.01,
+    poison_step=None,
+    also_needs=None,
+    tuned_from=None,
+    **run,
+):
     """Trains a linear layer with batch norm and dropout; three batches of inputs in turn.
 
     The loss is NaN at `poison_step`. A step begins with the tensor that `also_needs` makes.
@@ -70,8 +78,8 @@ def train(train_dir, steps=8, learning_rate=0.01, poison_step=None, also_needs=N
         )
         rate = tf.constant(learning_rate)
         step = step_lib.build_step(global_step, loss, rate, update, cluster.SingleProcess())
-        origin = starting.origin(flags.run.train_dir, None)
-        start = starting.start(origin, flags.tuning)
+        origin = starting.origin(flags.run.train_dir, tuned_from)
+        start = starting.start(origin, options.FineTuningOptions(checkpoint_path=tuned_from))
         return loop.run(flags, length, start, step, cluster.SingleProcess())
 
 

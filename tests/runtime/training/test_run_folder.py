@@ -14,6 +14,7 @@ import tensorflow.compat.v1 as tf
 from test_loop import train, values
 
 from runtime.checkpoints import lock, starting
+from runtime.results import exporter
 from runtime.training import monitor
 from slim import errors
 
@@ -39,7 +40,8 @@ def without_data(folder, step):
 def flipped(folder, step):
     path = data_file(folder, step)
     content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
+    for place in range(0, len(content), 40):
+        content[place] ^= 1
     path.write_bytes(content)
 
 
@@ -76,6 +78,23 @@ def test_where_none_is_whole_nothing_begins_anew(tmp_path, damage):
         train(tmp_path, steps=4)
     assert '\n' not in str(failure.value)
     assert sorted(os.listdir(tmp_path)) == before
+
+
+@pytest.mark.parametrize('damage', DAMAGES)
+def test_fine_tuning_and_export_blame_a_damaged_checkpoint(tmp_path, damage):
+    first = tmp_path / '[first]'
+    train(first, steps=2)
+    train(tmp_path / 'tuned', steps=1, tuned_from=str(first))
+    damage(first, 2)
+    prefix = str(first / 'model.ckpt-2')
+    with pytest.raises(errors.CheckpointError, match=r'ckpt-2 cannot be read') as failure:
+        train(tmp_path / 'other', steps=1, tuned_from=str(first))
+    assert '\n' not in str(failure.value) and 'File "' not in str(failure.value)
+    with tf.Graph().as_default() as graph, pytest.raises(errors.CheckpointError, match=r'ckpt-2'):
+        tf.get_variable('fully_connected/weights', [6, 32])
+        output = tf.identity(tf.global_variables()[0], name='output')
+        saver = tf.train.Saver()
+        exporter.freeze(graph.as_graph_def(), saver, prefix, output.op.name)
 
 
 @pytest.mark.parametrize('name', ['moved', 'a [copy]', 'what?*'])
