@@ -100,7 +100,8 @@ def same_preprocessing(name: str, other: str) -> bool:
 
 def shown(network_name: str, network: Network, preprocessing_name: str = '') -> str:
     """`mobilenet_v1_025 with 10 classes at 224 x 224 pixels (its own: 128), preprocessing NAME`."""
-    size, own = network.image_size, network.function.default_image_size  # type: ignore[attr-defined]
+    size = network.image_size
+    own = getattr(network.function, 'default_image_size', size)
     line = f'{network_name} with {network.num_classes} classes at {size} x {size} pixels'
     if size != own:
         line += f' (its own: {own})'

@@ -8,7 +8,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import tensorflow.compat.v1 as tf
 
@@ -27,6 +27,8 @@ class StepReport:
     losses: Mapping[str, float]  # parts of the loss, by TensorBoard tag
     data_wait_secs: float = 0.0  # how long the step waited for its batch
     skipped: int = 0  # records left out since the start of this session
+    labels: Sequence[int] | None = None  # the lowest and the highest of the batch
+    left_out: int = 0  # steps that were not finite, since the start of this session
 
 
 def say(line: str) -> None:
@@ -59,6 +61,7 @@ class Monitor:
         self._summary_secs = summary_secs
         self._summary_time = -float('inf')
         self._summaries = tf.summary.FileWriter(folder)
+        self._doubts = Doubts(length.total_steps)
         self._any_step_seen = False
         self._waited = 0.0
         self._unwritten: StepReport | None = None  # the last step, until TensorBoard has it
@@ -71,6 +74,8 @@ class Monitor:
 
     def after_step(self, report: StepReport) -> None:
         """Logs where it is due: every N steps and after the last."""
+        for doubt in self._doubts.look_at(report):
+            say(f'warning: {doubt}')
         self._waited += report.data_wait_secs
         self._unwritten, self._stepped_time = report, time.monotonic()
         due = report.step % self._every == 0 or report.step == self._length.total_steps
@@ -116,6 +121,7 @@ class Monitor:
             'epoch': report.step * length.images_per_step / length.images_per_epoch,
             'data_wait': rates['data_wait'],
             'skipped_records': report.skipped,
+            'left_out_steps': report.left_out,
         }
         time_left = record['sec_per_step'] * (length.total_steps - report.step)
         left = datetime.timedelta(seconds=round(time_left))
@@ -125,7 +131,8 @@ class Monitor:
             'epoch {epoch:.2f}  waiting for data {data_wait:.0%}'
         )
         skipped = f'  skipped records {report.skipped}' if report.skipped else ''
-        say(f'{line.format(**record)}{skipped}  time left {left}')
+        left_out = f'  steps left out {report.left_out}' if report.left_out else ''
+        say(f'{line.format(**record)}{skipped}{left_out}  time left {left}')
         with tf.gfile.Open(os.path.join(self._folder, METRICS_FILE), 'a') as file:
             file.write(json.dumps({**record, 'time': time.time()}) + '\n')
         if time.monotonic() - self._summary_time >= self._summary_secs:
@@ -145,6 +152,46 @@ class Monitor:
             tags['examples/sec'] = rates['images_per_sec']
             tags['data_wait'] = rates['data_wait']
         write_scalars(self._summaries, tags, report.step)
+
+
+class Doubts:
+    """What is no error and yet is rarely meant; each is told once."""
+
+    _RATES, _BATCHES, _LOSSES = 3, 10, 100
+
+    def __init__(self, total_steps: int) -> None:
+        self._total_steps = total_steps
+        self._seen = self._unchanged = 0
+        self._loss: float | None = None
+        self._constant_told = False
+        self._highest_rate = 0.0
+        self._labels: list[int] = []
+
+    def look_at(self, report: StepReport) -> list[str]:
+        """The doubts that this step brings up."""
+        doubts = []
+        self._seen += 1
+        self._highest_rate = max(self._highest_rate, abs(report.learning_rate))
+        last = report.step == self._total_steps
+        # A warm-up begins with one step at rate 0.
+        if not self._highest_rate and (
+            self._seen == self._RATES or (last and self._seen < self._RATES)
+        ):
+            doubts.append(f'the learning rate is 0 at step {report.step}: nothing is learnt')
+        if report.labels is not None and self._seen <= self._BATCHES:
+            self._labels += [int(label) for label in report.labels]
+            if self._seen == self._BATCHES and min(self._labels) == max(self._labels):
+                doubts.append(
+                    f'all labels of the first {self._seen} batches are {self._labels[0]}: does the '
+                    'set hold one class alone, or its records one class after the other?'
+                )
+        # Not a number is unequal to itself.
+        self._unchanged = self._unchanged + 1 if report.loss == self._loss else 1
+        self._loss = report.loss
+        if self._unchanged == self._LOSSES and not self._constant_told:
+            doubts.append(f'the loss has not changed for {self._LOSSES} steps')
+            self._constant_told = True
+        return doubts
 
 
 def write_scalars(writer: tf.summary.FileWriter, tags: Mapping[str, float], step: int) -> None:
