@@ -143,7 +143,7 @@ def _recipe(given: dict[str, Any]) -> dict[str, Any]:
             recipe.pop('preprocessing_name')  # Another network takes its own.
         return recipe
     startup.import_tensorflow_quietly()
-    from datasets import digits
+    from datasets.conversion import digits
 
     started = time.strftime('%Y%m%d-%H%M%S')
     train_dir = os.path.join(tempfile.gettempdir(), f'mobilenetv2-digits-{started}-{os.getpid()}')

@@ -17,13 +17,13 @@ from __future__ import annotations
 from absl import flags
 
 from runtime import app, startup
+from runtime.flags import define_path
 from slim.errors import UsageError
 
 _DATASET_NAME = flags.DEFINE_string('dataset_name', None, 'Which data set.')
-_DATASET_DIR = flags.DEFINE_string('dataset_dir', None, 'Folder for the TFRecords.')
-_SOURCE_DIR = flags.DEFINE_string(
+_DATASET_DIR = define_path('dataset_dir', 'Folder for the TFRecords.', written=True)
+_SOURCE_DIR = define_path(
     'source_dir',
-    None,
     'Folder of the original archives, or of what was in them; without it they are downloaded.',
 )
 _SETTINGS = {
@@ -56,7 +56,7 @@ def main() -> None:
             raise UsageError(f'--{flag.name} is missing (--help lists every flag)')
 
     startup.import_tensorflow_quietly()
-    from datasets import conversion, conversions
+    from datasets.conversion import conversion, conversions
 
     about = conversions.convert(
         _DATASET_NAME.value,

@@ -16,17 +16,17 @@ from __future__ import annotations
 from absl import flags
 
 from runtime import app
+from runtime.flags import define_path
 from slim.errors import UsageError
 
 SOME_SKIPPED = 3
 
-_RAW_DATA_DIR = flags.DEFINE_string('raw_data_dir', None, 'Folder with train/ and validation/.')
-_LOCAL_SCRATCH_DIR = flags.DEFINE_string('local_scratch_dir', None, 'Folder for the TFRecords.')
+_RAW_DATA_DIR = define_path('raw_data_dir', 'Folder with train/ and validation/.')
+_LOCAL_SCRATCH_DIR = define_path('local_scratch_dir', 'Folder for the TFRecords.', written=True)
 _TRAIN_SHARDS = flags.DEFINE_integer('train_shards', 1024, 'Files to write for training.')
 _VALIDATION_SHARDS = flags.DEFINE_integer('validation_shards', 128, 'Files for validation.')
-_BOUNDING_BOX_DIR = flags.DEFINE_string(
+_BOUNDING_BOX_DIR = define_path(
     'bounding_box_dir',
-    None,
     'Folder of XML files with boxes: n01440764/n01440764_18.xml, val/ILSVRC2012_val_00000001.xml. '
     'Without it records have no boxes.',
 )
@@ -50,8 +50,8 @@ def main() -> int:
         if not flag.value:
             raise UsageError(f'--{flag.name} is missing. Give it a folder.')
 
-    from datasets import imagenet_writer, worker_pool
-    from datasets.record_writer import Rules
+    from datasets.conversion import imagenet_writer, worker_pool
+    from datasets.records.record_writer import Rules
 
     converted = imagenet_writer.convert(
         _RAW_DATA_DIR.value,

@@ -35,7 +35,7 @@ def train(chosen: options.Training, runtime: startup.Runtime) -> int:
     from runtime import lookup
     from runtime.checkpoints import sidecar
     from runtime.input import mixing
-    from runtime.training import announcement, graph, loop, schedules
+    from runtime.training import announcement, graph, loop, run_file, schedules
     from runtime.workers import agreement
 
     # Everything that can be wrong is looked up before anything is built or written.
@@ -45,7 +45,9 @@ def train(chosen: options.Training, runtime: startup.Runtime) -> int:
     agreement.check_flags(cluster, chosen, num_samples)
     length = schedules.run_length(chosen, num_samples, cluster.size)
     schedule = schedules.schedule(chosen.schedule, length, cluster.size)
-    origin = agreement.origin(cluster, chosen.run.train_dir, chosen.tuning.checkpoint_path)
+    origin = agreement.origin(
+        cluster, chosen.run.train_dir, chosen.tuning.checkpoint_path, chosen.run.strict_resume
+    )
     if origin.step >= length.total_steps:
         announcement.nothing_left(origin, cluster)
         return 0
@@ -70,6 +72,7 @@ def train(chosen: options.Training, runtime: startup.Runtime) -> int:
             runtime.session_config(),
             batches.explain,
             look_at_placement=runtime.device.kind != 'CPU',
+            facts=run_file.facts(chosen, runtime, parts.dataset, origin.step),
             about=sidecar.of_training(chosen, parts),
         )
 

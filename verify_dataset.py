@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING
 from absl import flags
 
 from runtime import app, startup
+from runtime.flags import define_path
 from slim.errors import DataError, UsageError
 
 if TYPE_CHECKING:
-    from datasets.verification import Findings
+    from datasets.conversion.verification import Findings
 
-_DATASET_DIR = flags.DEFINE_string('dataset_dir', None, 'Folder of the TFRecord files.')
+_DATASET_DIR = define_path('dataset_dir', 'Folder of the TFRecord files.')
 _DATASET_NAME = flags.DEFINE_string(
     'dataset_name',
     None,
@@ -52,7 +53,7 @@ def main() -> int:
         raise UsageError('--dataset_dir is missing: give the folder of the TFRecord files')
 
     startup.import_tensorflow_quietly()
-    from datasets import verification, worker_pool
+    from datasets.conversion import verification, worker_pool
 
     findings = verification.verify(
         _DATASET_DIR.value,

@@ -115,7 +115,7 @@ def convert_as_classic(raw: str, output: str) -> None:
     import tensorflow.compat.v1 as tf
 
     sys.path.insert(0, str(ROOT))
-    from datasets import example_format
+    from datasets.records import example_format
 
     tf.disable_eager_execution()
     encoded = tf.placeholder(tf.string)

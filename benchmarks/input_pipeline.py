@@ -50,7 +50,7 @@ def write_records(folder: str, size: tuple[int, int], quality: int, count: int) 
     from PIL import Image
     from sklearn.datasets import load_sample_images
 
-    from datasets import example_format
+    from datasets.records import example_format
 
     draw = random.Random(1)
     photographs = [Image.fromarray(pixels) for pixels in load_sample_images().images]
@@ -81,7 +81,8 @@ class Pipelines:
     def __init__(
         self, folder: str, count: int, image_size: int, cores: int, custom_op: bool
     ) -> None:
-        from datasets import dataset, example_format
+        from datasets import dataset
+        from datasets.records import example_format
         from preprocessing import image_op
 
         self._custom_op = image_op.load() if custom_op else None

@@ -50,7 +50,7 @@ def images_per_second(dataset_dir: str, workers: int) -> float:
 
 
 def main() -> None:
-    from datasets import digits
+    from datasets.conversion import digits
 
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:2])
     dataset_dir = digits.ensure_sample()

@@ -53,7 +53,7 @@ def seconds_to_steps(dataset_dir: str) -> tuple[float, float, float]:
 
 
 def main() -> None:
-    from datasets import digits
+    from datasets.conversion import digits
 
     if hasattr(os, 'sched_setaffinity'):
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})

@@ -21,10 +21,11 @@ from collections.abc import Sequence
 import numpy as np
 from absl import flags
 
-from datasets import bounding_boxes, imagenet_writer, record_files, record_writer, resumable
-from datasets.bounding_boxes import Box
-from datasets.record_writer import ImageFile
-from datasets.resumable import Plan, SplitPlan
+from datasets.conversion import imagenet_writer, resumable
+from datasets.conversion.resumable import Plan, SplitPlan
+from datasets.records import image_files, object_boxes, record_files, record_writer
+from datasets.records.image_files import ImageFile
+from datasets.records.object_boxes import Box
 from slim.errors import DataError, SuiteError, UsageError
 
 # Flags of their own, not the program's: importing this module must not change what it accepts.
@@ -51,15 +52,15 @@ class ImageCoder:
 
     def png_to_jpeg(self, image_data: bytes) -> bytes:
         """An image file of any format as an RGB JPEG file."""
-        return record_writer.as_rgb_jpeg(image_data)
+        return image_files.as_rgb_jpeg(image_data)
 
     def cmyk_to_rgb(self, image_data: bytes) -> bytes:
         """A CMYK JPEG file as an RGB one."""
-        return record_writer.as_rgb_jpeg(image_data)
+        return image_files.as_rgb_jpeg(image_data)
 
     def decode_jpeg(self, image_data: bytes) -> np.ndarray:
         """The pixels, uint8 [height, width, 3]."""
-        return record_writer.rgb_pixels(image_data)
+        return image_files.rgb_pixels(image_data)
 
 
 def main(unused_argv: Sequence[str]) -> None:
@@ -134,7 +135,7 @@ def _read_boxes(path: str) -> dict[str, list[Box]]:
                 f'{path}, line {number}: expected file name, xmin, ymin, xmax, ymax, '
                 f'not {line[:80]!r}.'
             ) from error
-        boxes.setdefault(name, []).append(bounding_boxes.box(xmin, ymin, xmax, ymax))
+        boxes.setdefault(name, []).append(object_boxes.box(xmin, ymin, xmax, ymax))
     return boxes
 
 

@@ -6,18 +6,10 @@ from typing import Any
 
 import tensorflow as tf
 
-from datasets import (
-    cifar10,
-    description,
-    flowers,
-    folder,
-    imagenet,
-    imagenette,
-    mnist,
-    visualwakewords,
-)
+from datasets import cifar10, flowers, folder, imagenet, imagenette, mnist, visualwakewords
 from datasets.dataset import Dataset
-from datasets.description import Description
+from datasets.records import description
+from datasets.records.description import Description
 from slim.errors import DataError, unknown_name
 
 datasets_map: dict[str, Any] = {

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import pathlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import tensorflow as tf
 
-from datasets import archives, atomic_files, downloads, example_format
-from datasets.downloads import RemoteFile
-from slim.errors import DataError, UsageError
+from datasets.conversion import archives, downloads
+from datasets.conversion.downloads import RemoteFile
+from datasets.records import atomic_files, example_format, label_file
 
-LABELS_FILENAME = 'labels.txt'
+LABELS_FILENAME = label_file.FILE_NAME
 
 
 def int64_feature(values: int | Iterable[int]) -> tf.train.Feature:
@@ -84,37 +82,17 @@ def write_label_file(
     labels_to_class_names: Mapping[int, str], dataset_dir: str, filename: str = LABELS_FILENAME
 ) -> None:
     """Writes lines `label:name`, in the mapping's order."""
-    for label, name in labels_to_class_names.items():
-        if len(name.splitlines()) > 1:
-            raise UsageError(f'The name of label {label}, {name!r}, is not one line.')
-    path = os.path.join(dataset_dir, filename)
-    lines = [f'{label}:{name}\n' for label, name in labels_to_class_names.items()]
-    with atomic_files.new_file(path) as temporary, atomic_files.writing(path):
-        pathlib.Path(temporary).write_text(''.join(lines), encoding='utf-8')
+    label_file.write(labels_to_class_names, dataset_dir, filename)
 
 
 def has_labels(dataset_dir: str, filename: str = LABELS_FILENAME) -> bool:
     """Whether there is a label file."""
-    return tf.io.gfile.exists(os.path.join(dataset_dir, filename))
+    return label_file.exists(dataset_dir, filename)
 
 
 def read_label_file(dataset_dir: str, filename: str = LABELS_FILENAME) -> dict[int, str]:
     """Label to name. DataError names the file and the line that is not `label:name`."""
-    path = os.path.join(dataset_dir, filename)
-    try:
-        with tf.io.gfile.GFile(path, 'rb') as file:
-            lines = file.read().decode().splitlines()
-    except (tf.errors.OpError, UnicodeDecodeError) as error:
-        raise DataError(f'{path} cannot be read: {error}') from error
-    names: dict[int, str] = {}
-    for number, line in enumerate(lines, start=1):
-        label, colon, name = line.partition(':')
-        if not colon or not label.strip().isdecimal():
-            raise DataError(f'{path}, line {number}: expected label:name, not {line[:80]!r}.')
-        if int(label) in names:
-            raise DataError(f'{path}, line {number}: the label {int(label)} has a name already.')
-        names[int(label)] = name
-    return names
+    return label_file.read(dataset_dir, filename)
 
 
 def open_sharded_output_tfrecords(

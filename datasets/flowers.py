@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from datasets import record_set
 from datasets.dataset import Dataset
-from datasets.description import Description, Split
 from datasets.record_set import RecordSet
+from datasets.records.description import Description, Split
 
 FILE_PATTERN = 'flowers_%s_*.tfrecord'
 NUM_SHARDS = 5  # of each split

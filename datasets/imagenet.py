@@ -1,6 +1,6 @@
 """ImageNet (ILSVRC-2012) as TFRecords, and any set of its format that a dataset.json describes.
 
-Records are those of `datasets/example_format.py` in files `train-00000-of-01024` and
+Records are those of `datasets/records/example_format.py` in files `train-00000-of-01024` and
 `validation-00000-of-00128`, flat in the folder or below `train/` and `validation/`. Labels are
 1..1000 in the order of the sorted synsets; 0 is a background class. Nothing is downloaded: the
 names of the labels come with the package.
@@ -15,8 +15,8 @@ from collections.abc import Mapping
 
 from datasets import record_set
 from datasets.dataset import Dataset
-from datasets.description import Description, Split
 from datasets.record_set import RecordSet
+from datasets.records.description import Description, Split
 
 # Whether labels are given names that people know: 'goldfish, Carassius auratus' for n01443537.
 LOAD_READABLE_NAMES = True

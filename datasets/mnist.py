@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from datasets import example_format, record_set
+from datasets import record_set
 from datasets.dataset import Dataset
-from datasets.description import Description, Split
 from datasets.record_set import RecordSet
+from datasets.records import example_format
+from datasets.records.description import Description, Split
 
 FILE_PATTERN = 'mnist_%s.tfrecord'
 SPLITS_TO_SIZES = {'train': 60000, 'test': 10000}

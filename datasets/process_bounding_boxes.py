@@ -4,7 +4,7 @@ python3 -m datasets.process_bounding_boxes DIR [SYNSETS_FILE] > boxes.csv
 
 Lines `n01440764_18.JPEG,xmin,ymin,xmax,ymax`, the sides as parts of the image, for every XML file
 below DIR; with a file of synsets, one per line, for those in folders of these names. The reading is
-that of `datasets/bounding_boxes.py`.
+that of `datasets/records/object_boxes.py`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ import sys
 import xml.etree.ElementTree
 from collections.abc import Iterator, Sequence
 
-from datasets import bounding_boxes, record_files
+from datasets.conversion import bounding_boxes
+from datasets.records import object_boxes, record_files
 from slim.errors import DataError, SuiteError, UsageError
 
 
@@ -53,7 +54,7 @@ def FindNumberBoundingBoxes(root: xml.etree.ElementTree.Element) -> int:
 
 def ProcessXMLAnnotation(xml_file: str) -> list[BoundingBox]:
     """The boxes in a file. DataError, which names it, if it cannot be read."""
-    annotation = bounding_boxes.read_annotation(xml_file)
+    annotation = object_boxes.read_annotation(xml_file)
     # The <filename> of some of the published files is a placeholder; the file's own name is right.
     filename = os.path.splitext(os.path.basename(xml_file))[0] + '.JPEG'
     boxes = []

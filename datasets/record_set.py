@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
-from datasets import dataset_utils, description, example_format, record_files
 from datasets.dataset import Dataset
-from datasets.description import Description, Split
+from datasets.records import description, example_format, label_file, record_files
+from datasets.records.description import Description, Split
 from slim.errors import DataError, UsageError, unknown_name
 
 
@@ -118,10 +118,10 @@ def _num_samples(split: Split, files: tuple[str, ...], chosen: bool) -> int:
 
 def _labels_file(dataset_dir: str, num_classes: int) -> Mapping[int, str] | None:
     """The names in labels.txt, which has to name every label; None where there is no such file."""
-    if not dataset_utils.has_labels(dataset_dir):
+    if not label_file.exists(dataset_dir):
         return None
-    names = dataset_utils.read_label_file(dataset_dir)
-    path = os.path.join(dataset_dir, dataset_utils.LABELS_FILENAME)
+    names = label_file.read(dataset_dir)
+    path = os.path.join(dataset_dir, label_file.FILE_NAME)
     if len(names) != num_classes:
         raise DataError(
             f'{path} names {len(names)} labels, but the set has {num_classes} classes. '

@@ -7,12 +7,13 @@ in `train.record-00000-of-00100` and `val.record-00000-of-00010` and their siste
 
 from __future__ import annotations
 
-from datasets import dataset_utils, record_set
+from datasets import record_set
 from datasets.dataset import Dataset
-from datasets.description import Description, Split
 from datasets.record_set import RecordSet
+from datasets.records import label_file
+from datasets.records.description import Description, Split
 
-LABELS_FILENAME = dataset_utils.LABELS_FILENAME
+LABELS_FILENAME = label_file.FILE_NAME
 FILE_PATTERN = '%s.record-*'
 NUM_SHARDS = {'train': 100, 'val': 10}
 SPLITS_TO_SIZES = {'train': 82783, 'val': 40504}

@@ -60,7 +60,7 @@ def alexnet_v2(
       inputs: float32 [batch, height, width, 3], at least 195 x 195; batch, height and width may be
         unknown.
       num_classes: width of the logits; 0 or None ends the network with fc7 or its global pool.
-      is_training: whether dropout drops.
+      is_training: whether dropout drops; None leaves it to the caller's arg scopes.
       dropout_keep_prob: share of fc6's and fc7's outputs that is kept.
       spatial_squeeze: logits [batch, num_classes], for images of up to 226 x 226, which give one
         place; False for [batch, 1 + (height - 195) // 32, 1 + (width - 195) // 32, num_classes].

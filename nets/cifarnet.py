@@ -12,7 +12,7 @@ from __future__ import annotations
 import tensorflow.compat.v1 as tf
 
 import slim
-from nets import checks, plain_stack
+from nets import checks, plain_stack, training_form
 from nets.network import Network
 from nets.plain_stack import layer
 
@@ -51,7 +51,7 @@ def cifarnet(
     Args:
       images: float32 [batch, height, width, channels], at least 4 x 4; the batch may be unknown.
       num_classes: width of the logits; 0 or None ends the network with fc4.
-      is_training: whether dropout drops.
+      is_training: whether dropout drops; None leaves it to the caller's arg scopes.
       dropout_keep_prob: share of fc3's outputs that is kept.
       prediction_fn: function of (logits, scope); None leaves `Predictions` away.
       scope: variable scope.
@@ -66,7 +66,10 @@ def cifarnet(
     plain_stack.check_flattened(images, min_size=4)
     checks.check_num_classes(num_classes)
     with tf.variable_scope(scope, 'CifarNet', [images]):
-        with slim.arg_scope([slim.dropout], keep_prob=dropout_keep_prob, is_training=is_training):
+        with (
+            slim.arg_scope([slim.dropout], keep_prob=dropout_keep_prob),
+            training_form.form_scope(is_training, slim.dropout),
+        ):
             end_points = plain_stack.run_layers(images, _LAYERS)
         for name in _NO_END_POINTS:
             del end_points[name]

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import tensorflow.compat.v1 as tf
 
 import slim
-from nets import checks
+from nets import checks, training_form
 from slim import errors
 
 add_arg_scope = slim.add_arg_scope
@@ -354,7 +354,7 @@ def inception_v1_3d(
 
     with (
         tf.variable_scope(scope, 'InceptionV1', [inputs], reuse=reuse) as variable_scope,
-        slim.arg_scope([slim.batch_norm, slim.dropout], is_training=is_training),
+        training_form.form_scope(is_training, slim.batch_norm, slim.dropout),
     ):
         net, end_points = base(inputs, final_endpoint=final_endpoint, scope=variable_scope)
         with tf.variable_scope('Logits'):
@@ -364,7 +364,7 @@ def inception_v1_3d(
             net = slim.avg_pool3d(net, kernel_size, stride=1, scope='AvgPool_0a_7x7')
             if not num_classes:
                 return net, end_points
-            net = slim.dropout(net, dropout_keep_prob, scope='Dropout_0b')
+            net = slim.dropout(net, keep_prob=dropout_keep_prob, scope='Dropout_0b')
             logits = slim.conv3d(
                 net,
                 num_classes,

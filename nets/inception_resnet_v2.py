@@ -13,7 +13,7 @@ from __future__ import annotations
 import tensorflow.compat.v1 as tf
 
 import slim
-from nets import checks, inception_utils
+from nets import checks, inception_utils, training_form
 from nets.inception_utils import Block, Step, avg_pool, conv, max_pool
 from nets.network import Network
 from slim import errors
@@ -211,7 +211,8 @@ def inception_resnet_v2(
       inputs: float32 [batch, height, width, channels], -1..1; batch may be unknown, and height and
         width without the auxiliary head. The sides are 75 pixels or more, 107 with that head.
       num_classes: width of the logits; 0 or None ends the network with the pooled features.
-      is_training: whether dropout drops and batch norm uses and updates batch statistics.
+      is_training: whether dropout drops and batch norm uses and updates batch statistics; None
+        leaves it to the caller's arg scopes.
       dropout_keep_prob: share of the pooled features that is kept.
       reuse: whether to use existing variables (see `tf.variable_scope`).
       scope: variable scope.
@@ -236,7 +237,7 @@ def inception_resnet_v2(
         )
     with (
         tf.variable_scope(scope, 'InceptionResnetV2', reuse=reuse) as variable_scope,
-        slim.arg_scope([slim.batch_norm, slim.dropout], is_training=is_training),
+        training_form.form_scope(is_training, slim.batch_norm, slim.dropout),
     ):
         net, end_points = inception_resnet_v2_base(
             inputs, scope=variable_scope, activation_fn=activation_fn
@@ -255,7 +256,7 @@ def inception_resnet_v2(
             if not num_classes:
                 return net, end_points
             net = slim.flatten(net)
-            net = slim.dropout(net, dropout_keep_prob, scope='Dropout')
+            net = slim.dropout(net, keep_prob=dropout_keep_prob, scope='Dropout')
             return inception_utils.dense_logits(net, end_points, num_classes)
 
 

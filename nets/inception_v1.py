@@ -13,7 +13,7 @@ from __future__ import annotations
 import tensorflow.compat.v1 as tf
 
 import slim
-from nets import checks, inception_utils
+from nets import checks, inception_utils, training_form
 from nets.inception_utils import Block, conv, max_pool
 from nets.network import Network
 
@@ -108,7 +108,8 @@ def inception_v1(
         unknown. Without `global_pool` the sides are 193 to 224 pixels, or more where nothing is
         squeezed.
       num_classes: width of the logits; 0 or None ends the network with the pooled features.
-      is_training: whether dropout drops and batch norm uses and updates batch statistics.
+      is_training: whether dropout drops and batch norm uses and updates batch statistics; None
+        leaves it to the caller's arg scopes.
       dropout_keep_prob: share of the pooled features that is kept.
       prediction_fn: function of the logits and a `scope`, for the end point `Predictions`.
       spatial_squeeze: False keeps the logits' height and width, float32 [batch, 1, 1, num_classes].
@@ -132,7 +133,7 @@ def inception_v1(
         inception_utils.check_map_size(inputs, (*_ROOT, *_MIXED), 7, largest, 'global_pool=True')
     with (
         tf.variable_scope(scope, 'InceptionV1', reuse=reuse) as variable_scope,
-        slim.arg_scope([slim.batch_norm, slim.dropout], is_training=is_training),
+        training_form.form_scope(is_training, slim.batch_norm, slim.dropout),
     ):
         net, end_points = inception_v1_base(inputs, scope=variable_scope)
         with tf.variable_scope('Logits'):
@@ -144,7 +145,7 @@ def inception_v1(
                 end_points['AvgPool_0a_7x7'] = net
             if not num_classes:
                 return net, end_points
-            net = slim.dropout(net, dropout_keep_prob, scope='Dropout_0b')
+            net = slim.dropout(net, keep_prob=dropout_keep_prob, scope='Dropout_0b')
             logits = inception_utils.convolutional_logits(
                 net, num_classes, spatial_squeeze, 'Conv2d_0c_1x1'
             )

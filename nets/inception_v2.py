@@ -12,7 +12,7 @@ from __future__ import annotations
 import tensorflow.compat.v1 as tf
 
 import slim
-from nets import checks, inception_utils
+from nets import checks, inception_utils, training_form
 from nets.inception_utils import Block, avg_pool, conv, max_pool
 from nets.network import Network
 from slim import errors
@@ -169,7 +169,8 @@ def inception_v2(
         unknown. Without `global_pool` the sides are up to 256 pixels, or more where nothing is
         squeezed.
       num_classes: width of the logits; 0 or None ends the network with the pooled features.
-      is_training: whether dropout drops and batch norm uses and updates batch statistics.
+      is_training: whether dropout drops and batch norm uses and updates batch statistics; None
+        leaves it to the caller's arg scopes.
       dropout_keep_prob: share of the pooled features that is kept.
       min_depth: least width of a layer.
       depth_multiplier: factor on the width of every layer, above 0.
@@ -194,7 +195,7 @@ def inception_v2(
         inception_utils.check_map_size(inputs, stages, 1, 8, 'global_pool=True')
     with (
         tf.variable_scope(scope, 'InceptionV2', reuse=reuse) as variable_scope,
-        slim.arg_scope([slim.batch_norm, slim.dropout], is_training=is_training),
+        training_form.form_scope(is_training, slim.batch_norm, slim.dropout),
     ):
         net, end_points = inception_v2_base(
             inputs,

@@ -11,7 +11,7 @@ from __future__ import annotations
 import tensorflow.compat.v1 as tf
 
 import slim
-from nets import checks, plain_stack
+from nets import checks, plain_stack, training_form
 from nets.network import Network
 from nets.plain_stack import layer
 
@@ -38,7 +38,7 @@ def lenet(
     Args:
       images: float32 [batch, height, width, channels], at least 4 x 4; the batch may be unknown.
       num_classes: width of the logits; 0 or None ends the network with fc3.
-      is_training: whether dropout drops.
+      is_training: whether dropout drops; None leaves it to the caller's arg scopes.
       dropout_keep_prob: share of fc3's outputs that is kept.
       prediction_fn: function of (logits, scope); None leaves `Predictions` away.
       scope: variable scope.
@@ -57,7 +57,8 @@ def lenet(
         net = end_points['fc3']
         if not num_classes:
             return net, end_points
-        net = slim.dropout(net, dropout_keep_prob, is_training=is_training, scope='dropout3')
+        with training_form.form_scope(is_training, slim.dropout):
+            net = slim.dropout(net, keep_prob=dropout_keep_prob, scope='dropout3')
         end_points['dropout3'] = net
         logits = slim.fully_connected(net, num_classes, activation_fn=None, scope='fc4')
         end_points['Logits'] = logits

@@ -22,7 +22,7 @@ from typing import Any
 import tensorflow.compat.v1 as tf
 
 import slim
-from nets import checks
+from nets import checks, training_form
 from nets.mobilenet import conv_blocks
 from nets.mobilenet import mobilenet as lib
 from nets.network import Network
@@ -162,7 +162,7 @@ def mobilenet_v1(
         unknown.
       num_classes: width of the logits; 0 or None ends the network with the pooled features.
       dropout_keep_prob: share of the pooled features that is kept.
-      is_training: of dropout and batch norm.
+      is_training: of dropout and batch norm; None leaves it to the caller's arg scopes.
       min_depth, depth_multiplier, conv_defs: see `mobilenet_v1_base`.
       prediction_fn: function of (logits, scope); None leaves `Predictions` away.
       spatial_squeeze: drop the two axes of height and width, which are 1, from the logits.
@@ -184,7 +184,7 @@ def mobilenet_v1(
     checks.check_num_classes(num_classes)
     with (
         tf.variable_scope(scope, 'MobilenetV1', reuse=reuse) as variable_scope,
-        slim.arg_scope([slim.batch_norm, slim.dropout], is_training=is_training),
+        training_form.form_scope(is_training, slim.batch_norm, slim.dropout),
     ):
         net, end_points = mobilenet_v1_base(
             inputs,
@@ -277,7 +277,7 @@ def mobilenet_v1_arg_scope(
 
 
 NETWORKS = tuple(
-    Network(name, build, mobilenet_v1_arg_scope, 'batch_norm_decay')
+    Network(name, build, mobilenet_v1_arg_scope, 'batch_norm_decay', scope_has_form=True)
     for name, build in (
         ('mobilenet_v1', mobilenet_v1),
         ('mobilenet_v1_075', mobilenet_v1_075),

@@ -30,6 +30,7 @@ from nets import (
 )
 from nets.mobilenet import mobilenet_v2, mobilenet_v3
 from nets.nasnet import nasnet, pnasnet
+from nets.network import Network
 from slim import errors
 
 _FAMILIES = (
@@ -86,9 +87,12 @@ def get_network_fn(
     if name not in networks_map:
         raise errors.unknown_name('network', name, networks_map)
     build = networks_map[name]
+    row = next((row for row in NETWORKS if row.name == name), None)
     scope_arguments = {'weight_decay': weight_decay}
     if batch_norm_decay is not None:
-        scope_arguments[_decay_argument(name)] = batch_norm_decay
+        scope_arguments[_decay_argument(name, row)] = batch_norm_decay
+    if row and row.scope_has_form and row.arg_scope is arg_scopes_map[name]:
+        scope_arguments['is_training'] = is_training
 
     @functools.wraps(build)  # hands on build.default_image_size
     def network_fn(images: Any, **kwargs: Any) -> Any:
@@ -98,8 +102,7 @@ def get_network_fn(
     return network_fn
 
 
-def _decay_argument(name: str) -> str:
-    row = next((row for row in NETWORKS if row.name == name), None)
+def _decay_argument(name: str, row: Network | None) -> str:
     if row is None:
         raise errors.UsageError(
             f'batch_norm_decay: network {name!r} has no row that says which argument takes it; set '

@@ -18,6 +18,7 @@ class Network:
     build: Callable[..., Any]  # (images, num_classes, is_training, **kwargs) -> logits, end_points
     arg_scope: Callable[..., Any]  # (weight_decay=...) -> a slim arg scope
     decay_argument: str | None = None  # of arg_scope: decay of the batch norm statistics
+    scope_has_form: bool = False  # arg_scope takes `is_training`, as the network does
 
     @property
     def image_size(self) -> int:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import tensorflow.compat.v1 as tf
 
 import slim
-from nets import checks
+from nets import checks, training_form
 from slim import errors
 
 trunc_normal = functools.partial(tf.truncated_normal_initializer, 0.0)  # of a standard deviation
@@ -97,7 +97,7 @@ def build_imagenet_stack(
             *_, net = run_layers(inputs, stack.layers).values()
             with (
                 slim.arg_scope([slim.conv2d], **stack.fc_arguments),
-                slim.arg_scope([slim.dropout], is_training=is_training),
+                training_form.form_scope(is_training, slim.dropout),
             ):
                 channels, side = stack.fc6
                 net = slim.conv2d(net, channels, [side, side], padding=fc_conv_padding, scope='fc6')

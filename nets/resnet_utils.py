@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import tensorflow.compat.v1 as tf
 
 import slim
-from nets import checks
+from nets import checks, training_form
 from nets.mobilenet.conv_blocks import fixed_padding
 from nets.striding import Striding
 
@@ -186,8 +186,7 @@ def network_scope(
         collection = f'{entered.original_name_scope}_end_points'
         collected = [slim.conv2d, bottleneck, stack_blocks_dense]
         stack.enter_context(slim.arg_scope(collected, outputs_collections=collection))
-        if is_training is not None:
-            stack.enter_context(slim.arg_scope([slim.batch_norm], is_training=is_training))
+        stack.enter_context(training_form.form_scope(is_training, slim.batch_norm))
         yield entered.name, collection
 
 

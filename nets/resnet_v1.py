@@ -20,6 +20,7 @@ import tensorflow.compat.v1 as tf
 import slim
 from nets import checks, resnet_utils
 from nets.network import Network
+from slim import errors
 
 resnet_arg_scope = resnet_utils.resnet_arg_scope
 
@@ -148,10 +149,16 @@ def resnet_v1_block(scope, base_depth, num_units, stride):
 
 def _published(num_layers, min_base_depth, depth_multiplier, **arguments):
     """`resnet_v1` with the blocks of a published network, their widths scaled."""
-    checks.check_depth_multiplier(depth_multiplier)
+    if depth_multiplier != 0:  # 0 asks for the least width
+        checks.check_depth_multiplier(depth_multiplier)
 
     def block(scope, base_depth, num_units, stride):
         width = max(int(base_depth * depth_multiplier), min_base_depth)
+        if width < 1:
+            raise errors.UsageError(
+                f'{scope} would have no channels: depth_multiplier is {depth_multiplier} and '
+                f'min_base_depth {min_base_depth}.'
+            )
         return resnet_v1_block(scope, width, num_units, stride)
 
     return resnet_v1(blocks=resnet_utils.published_blocks(num_layers, block), **arguments)
@@ -178,7 +185,8 @@ def resnet_v1_50(
 
     Arguments, result and errors are those of `resnet_v1`, and
       min_base_depth: least width of a 3x3 layer of the blocks.
-      depth_multiplier: factor on the widths of the blocks, above 0; the root keeps its 64.
+      depth_multiplier: factor on the widths of the blocks; the root keeps its 64. With 0 every
+        block has the least width.
     """
     return _published(50, **locals())
 

@@ -145,7 +145,8 @@ def s3dg(
       first_temporal_kernel_size, temporal_conv_startat, gating_startat, final_endpoint, min_depth,
         depth_multiplier: of `s3dg_base`.
       dropout_keep_prob: share of the pooled features that is kept.
-      is_training: whether dropout drops, and batch norm uses and updates batch statistics.
+      is_training: whether dropout drops and batch norm uses and updates batch statistics; None
+        leaves it to the caller's arg scopes.
       prediction_fn: function of (logits, scope); None leaves `Predictions` away.
       spatial_squeeze: logits [batch, num_classes], for frames of up to 224 x 224; False for
         [batch, height / 32 - 6, width / 32 - 6, num_classes].

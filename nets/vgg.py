@@ -85,7 +85,7 @@ def vgg_16(
       inputs: float32 [batch, height, width, 3], channel means subtracted; at least 224 x 224, or
         32 x 32 where fc6 is padded. Batch, height and width may be unknown.
       num_classes: width of the logits; 0 or None ends the network with fc7 or its global pool.
-      is_training: whether dropout drops.
+      is_training: whether dropout drops; None leaves it to the caller's arg scopes.
       dropout_keep_prob: share of fc6's and fc7's outputs that is kept.
       spatial_squeeze: logits [batch, num_classes], for images of up to 255 x 255 (63 x 63 where fc6
         is padded), that give a single place; False for [batch, 1 + (height - 224) // 32,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import os
 import types
 import typing
 from typing import Any, TypeVar
@@ -32,6 +33,53 @@ class _ChoiceParser(flags.ArgumentParser[str]):
 
     def flag_type(self) -> str:
         return 'choice'
+
+
+class _PathParser(flags.ArgumentParser[str]):
+    """A path; `~` is the home folder, which no shell puts there behind an equals sign."""
+
+    syntactic_help = 'a path'
+
+    def __init__(self, for_tensorflow: bool) -> None:
+        self._for_tensorflow = for_tensorflow
+
+    def parse(self, argument: str) -> str:
+        path = os.path.expanduser(argument)
+        if path.startswith('~'):
+            raise ValueError(f'no such home folder; ./{argument} would be a file of that name')
+        try:
+            path.encode()
+        except UnicodeEncodeError:
+            if self._for_tensorflow:
+                raise ValueError('TensorFlow opens paths in UTF-8 only') from None
+        return path
+
+    def flag_type(self) -> str:
+        return 'string'
+
+
+def define_path(
+    name: str,
+    help_text: str,
+    written: bool = False,
+    for_tensorflow: bool = False,
+    default: Any = None,
+    **arguments: Any,
+) -> flags.FlagHolder:
+    """A flag for a path, as the path options of an option class have it.
+
+    One that is `written` cannot be empty, which would be the working directory.
+    """
+    holder = flags.DEFINE(_PathParser(for_tensorflow), name, default, help_text, **arguments)
+    flag_values = arguments.get('flag_values', flags.FLAGS)
+
+    def check(value: str | None) -> bool:
+        if written and flag_values[name].present and value is not None and not value.strip():
+            raise flags.ValidationError('must not be empty: give a path.')
+        return True
+
+    flags.register_validator(name, check, flag_values=flag_values)
+    return holder
 
 
 def define(group: Any, flag_values: flags.FlagValues = flags.FLAGS) -> None:
@@ -109,6 +157,9 @@ def _define_field(field: dataclasses.Field, kind: Any, flag_values: flags.FlagVa
     if metadata['choices']:
         parser = _ChoiceParser(metadata['choices'])
         flags.DEFINE(parser, name, field.default, help_text, **arguments)
+    elif metadata['path']:
+        written = metadata['path'] == 'written'
+        define_path(name, help_text, written, True, field.default, **arguments)
     else:
         _DEFINERS[kind](name, field.default, help_text, **arguments)
     _add_checks(name, field, flag_values)

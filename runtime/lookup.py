@@ -11,7 +11,8 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
-from datasets import dataset_factory, example_format
+from datasets import dataset_factory
+from datasets.records import example_format
 from nets import nets_factory
 from preprocessing import augmentation, preprocessing_factory
 from runtime import options

@@ -37,10 +37,14 @@ def option(
     at_most: float | None = None,
     listed: bool = False,
     refused: str | None = None,
+    path: str | None = None,
 ) -> Any:
     """A dataclass field that is also a flag.
 
-    `listed` is for comma-separated words: a value without any is an error.
+    `listed` is for comma-separated words: a value without any is an error. `path` is for paths:
+    'read' or 'written'. `~` then stands for the home folder, and one that is written cannot be
+    empty.
+
     `refused` is for flags that the classic scripts declared and did not obey: any value other than
     the default is an error that gives this reason.
     """
@@ -52,6 +56,7 @@ def option(
         'at_most': at_most,
         'listed': listed,
         'refused': refused,
+        'path': path,
     }
     return dataclasses.field(default=default, metadata=metadata)
 
@@ -64,7 +69,9 @@ class DeviceOptions:
         'auto', 'device that computes; auto takes HPU, then GPU, then CPU', choices=DEVICES
     )
     dtype: str = option('fp32', 'precision of activations and gradients', choices=DTYPES)
-    bf16_config_path: str | None = option(None, 'JSON file for the bf16 conversion pass of the HPU')
+    bf16_config_path: str | None = option(
+        None, 'JSON file for the bf16 conversion pass of the HPU', path='read'
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -134,7 +141,9 @@ class LaunchOptions:
     )
     hccl_ifname: str | None = option(None, "beginning of the name of HCCL's network interface")
     visible_modules: str | None = option(None, 'Gaudi cards to use, such as 4,5,6,7')
-    mpi_log_dir: str | None = option(None, 'folder where mpirun puts the output of each worker')
+    mpi_log_dir: str | None = option(
+        None, 'folder where mpirun puts the output of each worker', path='written'
+    )
     stop_grace_secs: int = option(
         30,
         'seconds that workers have to save after a signal, or after one of them died',
@@ -162,7 +171,7 @@ class DatasetOptions:
         'imagenet', 'name of the data set; a dataset.json beside the records overrides its numbers'
     )
     dataset_split_name: str = option('train', 'split to read')
-    dataset_dir: str | None = option(None, 'folder of the TFRecord files')
+    dataset_dir: str | None = option(None, 'folder of the TFRecord files', path='read')
     labels_offset: int = option(
         0,
         'subtracted from the labels and the number of classes (networks without background)',
@@ -343,7 +352,9 @@ class AverageOptions:
 class FineTuningOptions:
     """Where the weights come from, and which of them learn."""
 
-    checkpoint_path: str | None = option(None, 'checkpoint, or folder of one, to fine-tune from')
+    checkpoint_path: str | None = option(
+        None, 'checkpoint, or folder of one, to fine-tune from', path='read'
+    )
     checkpoint_exclude_scopes: str | None = option(
         None,
         'scopes not taken from the checkpoint, comma-separated prefixes of variable names',
@@ -361,7 +372,9 @@ class FineTuningOptions:
 class TrainingRunOptions:
     """The length of a training run, and what it leaves behind."""
 
-    train_dir: str = option('/tmp/tfmodel/', 'folder of checkpoints and logs; a run resumes there')
+    train_dir: str = option(
+        '/tmp/tfmodel/', 'folder of checkpoints and logs; a run resumes there', path='written'
+    )
     max_number_of_steps: int = option(500, 'stop at this step', at_least=1)
     seed: int = option(0, 'seed of weights, shuffling, augmentation and dropout', at_least=0)
     log_every_n_steps: int = option(10, 'steps between two log lines', at_least=1)
@@ -376,6 +389,15 @@ class TrainingRunOptions:
     max_nan_steps: int = option(
         10, 'with --on_nan=skip: the run ends at more such steps than these', at_least=0
     )
+    save_interval_steps: int | None = option(
+        None, 'steps between checkpoints, beside the seconds; default: seconds alone', at_least=1
+    )
+    keep_checkpoint_max: int = option(
+        5, 'checkpoints to keep, the newest ones; 0 keeps all', at_least=0
+    )
+    strict_resume: bool = option(
+        False, 'stop where the newest checkpoint is damaged; off: resume from the one before'
+    )
     precision: str = option(
         'fp32', 'never obeyed', refused='it was only ever printed; --dtype sets the precision'
     )
@@ -386,8 +408,12 @@ class TrainingRunOptions:
 class EvaluationRunOptions:
     """What to evaluate, and where the result goes."""
 
-    checkpoint_path: str = option('/tmp/tfmodel/', 'checkpoint, or folder of one, to evaluate')
-    eval_dir: str = option('/tmp/tfmodel/eval/', 'folder of the result as JSON and summaries')
+    checkpoint_path: str = option(
+        '/tmp/tfmodel/', 'checkpoint, or folder of one, to evaluate', path='read'
+    )
+    eval_dir: str = option(
+        '/tmp/tfmodel/eval/', 'folder of the result as JSON and summaries', path='written'
+    )
     master: str = option('', 'TensorFlow session target; empty computes in this process')
     ignore_sidecar: bool = option(
         False,
@@ -433,21 +459,25 @@ class Export:
     """Every flag of export_inference_graph.py."""
 
     model_name: str = option('inception_v3', 'name of the network in nets_factory')
-    output_file: str = option('', 'file of the GraphDef to write')
+    output_file: str = option('', 'file of the GraphDef to write', path='written')
     is_training: bool = option(False, 'export the training form of the graph')
     image_size: int | None = option(
         None, "side of the square input in pixels; default: the network's own", at_least=1
     )
     batch_size: int | None = option(None, 'images per batch; default: any number', at_least=1)
     dataset_name: str = option('imagenet', 'data set whose number of classes the network gets')
-    dataset_dir: str = option('', 'folder whose dataset.json, if any, gives the number of classes')
+    dataset_dir: str = option(
+        '', 'folder whose dataset.json, if any, gives the number of classes', path='read'
+    )
     labels_offset: int = option(0, 'subtracted from the number of classes', at_least=0)
     use_grayscale: bool = option(False, 'input of one channel instead of three')
     is_video_model: bool = option(False, 'input with frames: [batch, frames, height, width, 3]')
     num_frames: int | None = option(None, 'frames of a video; default: any number', at_least=1)
     write_text_graphdef: bool = option(False, 'write the GraphDef as text')
     checkpoint_path: str | None = option(
-        None, 'checkpoint, or folder of one, whose weights become constants of the graph'
+        None,
+        'checkpoint, or folder of one, whose weights become constants of the graph',
+        path='read',
     )
     moving_average_decay: float | None = option(
         0.9999,

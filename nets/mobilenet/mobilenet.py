@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import tensorflow.compat.v1 as tf
 
 import slim
-from nets import checks
+from nets import checks, training_form
 from nets.mobilenet import conv_blocks
 from nets.striding import Striding
 from slim import errors
@@ -157,10 +157,11 @@ def mobilenet_base(
     first_op = len(inputs.graph.get_operations())
     with (
         conv_blocks.block_scope(scope, 'Mobilenet'),
-        safe_arg_scope([slim.batch_norm], is_training=is_training),
+        training_form.form_scope(is_training, slim.batch_norm),
         _arg_scopes(conv_defs.get('defaults', {})),
         _arg_scopes(overrides),
     ):
+        training_form.name_overruled(is_training)
         end_points = {}
         layer_scopes = {}
         striding = Striding(output_stride)
@@ -200,6 +201,8 @@ def mobilenet(
 ):
     """Builds a whole network: the layers of a table, global pooling, dropout, classifier.
 
+    Inference mode is created by default; `training_scope` around makes it training.
+
     Args:
       inputs: float32 [batch, height, width, channels]; batch, height and width may be unknown.
       num_classes: width of the logits; 0 or None ends the network with the pooled features.
@@ -232,7 +235,7 @@ def mobilenet(
             end_points['global_pool'] = net
             if not num_classes:
                 return net, end_points
-            with safe_arg_scope([slim.dropout], is_training=is_training):
+            with training_form.form_scope(is_training, slim.dropout):
                 net = slim.dropout(net, scope='Dropout')
             logits = slim.conv2d(
                 net,
@@ -284,7 +287,8 @@ def training_scope(
     """The arg scope of a MobileNet: `with slim.arg_scope(training_scope(...)): mobilenet(...)`.
 
     Args:
-      is_training: of batch norm, dropout and the networks; None sets none of them.
+      is_training: of the networks, their batch norm and dropout. None leaves all of it to the arg
+        scopes around: `slim.arg_scope([slim.batch_norm], is_training=...)`.
       weight_decay: L2 coefficient of the convolutions, except the depthwise ones: they have few
         weights, and decaying them costs accuracy (arXiv:1704.04861, section 3).
       stddev: of the truncated normal that weights start from; below 0 for Xavier's instead.
@@ -303,7 +307,8 @@ def training_scope(
         slim.arg_scope(
             convolutions, weights_initializer=weights_initializer, normalizer_fn=slim.batch_norm
         ),
-        safe_arg_scope([mobilenet_base, mobilenet], is_training=is_training),
+        # None as well, which is not what the networks default to.
+        slim.arg_scope([mobilenet_base, mobilenet], is_training=is_training),
         safe_arg_scope([slim.batch_norm], is_training=is_training, decay=bn_decay),
         safe_arg_scope([slim.dropout], is_training=is_training, keep_prob=dropout_keep_prob),
         slim.arg_scope([slim.conv2d], weights_regularizer=slim.l2_regularizer(weight_decay)),

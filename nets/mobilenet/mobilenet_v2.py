@@ -113,6 +113,8 @@ def mobilenet(
 ):
     """Builds MobileNetV2.
 
+    Inference mode is created by default; `training_scope` around makes it training.
+
     Args:
       input_tensor: float32 [batch, height, width, channels], -1..1; batch, height and width may be
         unknown.
@@ -196,8 +198,8 @@ def training_scope(**kwargs):
 
 
 NETWORKS = (
-    Network('mobilenet_v2', mobilenet, training_scope, 'bn_decay'),
-    Network('mobilenet_v2_140', mobilenet_v2_140, training_scope, 'bn_decay'),
-    Network('mobilenet_v2_050', mobilenet_v2_050, training_scope, 'bn_decay'),
-    Network('mobilenet_v2_035', mobilenet_v2_035, training_scope, 'bn_decay'),
+    Network('mobilenet_v2', mobilenet, training_scope, 'bn_decay', scope_has_form=True),
+    Network('mobilenet_v2_140', mobilenet_v2_140, training_scope, 'bn_decay', scope_has_form=True),
+    Network('mobilenet_v2_050', mobilenet_v2_050, training_scope, 'bn_decay', scope_has_form=True),
+    Network('mobilenet_v2_035', mobilenet_v2_035, training_scope, 'bn_decay', scope_has_form=True),
 )

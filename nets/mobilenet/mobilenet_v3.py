@@ -254,6 +254,8 @@ def mobilenet(
 ):
     """Builds MobileNetV3, or another table of this module.
 
+    Inference mode is created by default; `training_scope` around makes it training.
+
     Args:
       input_tensor: float32 [batch, height, width, channels], -1..1; batch, height and width may be
         unknown. `reduce_to_1x1` says what becomes of images that are not square.
@@ -317,7 +319,7 @@ edge_tpu = wrapped_partial(mobilenet, {'scope': 'MobilenetEdgeTPU'}, conv_defs=V
 edge_tpu_075 = wrapped_partial(edge_tpu, depth_multiplier=0.75, finegrain_classification_mode=True)
 
 NETWORKS = tuple(
-    Network(name, build, training_scope, 'bn_decay')
+    Network(name, build, training_scope, 'bn_decay', scope_has_form=True)
     for name, build in (
         ('mobilenet_v3_large', large),
         ('mobilenet_v3_small', small),

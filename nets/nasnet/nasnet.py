@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import tensorflow.compat.v1 as tf
 
 import slim
-from nets import checks
+from nets import checks, training_form
 from nets.nasnet import nasnet_utils
 from nets.nasnet.hparams import HParams
 from nets.network import Network
@@ -199,7 +199,7 @@ def _layers(images, stem, cells, hparams, num_classes, aux_cell, current_step):
         net = nasnet_utils.global_avg_pool(activation_fn(outputs[-1]))
         yield 'global_pool', net
         if num_classes:
-            net = slim.dropout(net, hparams.dense_dropout_keep_prob, scope='dropout')
+            net = slim.dropout(net, keep_prob=hparams.dense_dropout_keep_prob, scope='dropout')
             logits = slim.fully_connected(net, num_classes)
             yield 'Logits', logits
             yield 'Predictions', tf.nn.softmax(logits, name='predictions')
@@ -256,8 +256,9 @@ def build_network(
 
     end_points = {}
     with (
-        # Cells that are built for evaluation have no drop path to tell.
-        slim.arg_scope([slim.dropout, slim.batch_norm], is_training=is_training),
+        training_form.form_scope(
+            is_training, slim.batch_norm, slim.dropout, nasnet_utils.drop_path
+        ),
         slim.arg_scope(_FORMATTED_LAYERS, data_format=hparams.data_format),
         # Closed, an unfinished generator leaves the variable scope that it is in.
         contextlib.closing(
@@ -355,7 +356,8 @@ def build_nasnet_large(
         auxiliary head.
       num_classes: width of the logits; 0 or None ends the network with the pooled features.
       is_training: whether dropout and drop path drop, batch norm uses and updates batch statistics,
-        and the auxiliary head is built.
+        and the auxiliary head is built. None leaves dropout and batch norm to the caller's arg
+        scopes, and builds neither drop path nor auxiliary head.
       final_endpoint: the last end point to build, or None.
       config: the settings, `large_imagenet_config()` if None.
       current_step: step of the training, which drop path follows; None for the graph's global step,

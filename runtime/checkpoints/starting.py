@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 
 import tensorflow.compat.v1 as tf
 
 import slim
 from runtime import folders, options
-from runtime.checkpoints import comparison, files
-
-_KEPT_CHECKPOINTS = 5
+from runtime.checkpoints import comparison, files, listing, lock
+from slim import errors
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,23 +31,59 @@ class Start:
     warm_start_saver: tf.train.Saver | None = None
 
 
-def origin(train_dir: str, fine_tune_from: str | None) -> Origin:
+def origin(train_dir: str, fine_tune_from: str | None, strict: bool = False) -> Origin:
     """The origin of a run in `train_dir`, which is not created here.
 
+    A damaged checkpoint is named and the one before it taken; `strict` makes it an error.
+
     Raises:
-      OutputError: nothing can be written there.
-      CheckpointError: the checkpoint there, or the one to fine-tune from, is missing or damaged.
+      OutputError: nothing can be written there, or another run has the folder.
+      CheckpointError: the checkpoints there, or the one to fine-tune from, are missing or damaged.
     """
     folders.check_writable(train_dir, 'train_dir')
-    resume_from = tf.train.latest_checkpoint(train_dir)
+    lock.check_free(train_dir)
+    resume_from = _newest_whole(train_dir, strict)
     if resume_from:
         if fine_tune_from:
             print(f'{train_dir} holds a checkpoint: resuming from it, not from {fine_tune_from}')
-        files.shapes(resume_from)
         return Origin(resume_from, files.global_step(resume_from))
     if fine_tune_from:
         files.find(fine_tune_from, 'checkpoint_path')
     return Origin(None, 0)
+
+
+def check_unchanged(train_dir: str, resume_from: str | None) -> None:
+    """OutputError where another run has saved since `resume_from` was the newest that is whole."""
+    for checkpoint in listing.resumable(train_dir):
+        if checkpoint.prefix == resume_from:
+            return
+        if not files.damage(checkpoint):
+            raise errors.OutputError(
+                f'--train_dir={train_dir}: another training has just written {checkpoint.prefix}; '
+                'start again to go on from there'
+            )
+
+
+def _newest_whole(train_dir: str, strict: bool) -> str | None:
+    """The prefix of the newest checkpoint that can be read; None where there is none at all."""
+    first: errors.CheckpointError | None = None
+    for checkpoint in listing.resumable(train_dir):
+        why = files.damage(checkpoint)
+        if not why:
+            if first:
+                print(f'{first}. Going on from {checkpoint.prefix}', flush=True)
+            return checkpoint.prefix
+        if strict:
+            raise errors.CheckpointError(
+                f'{files.unreadable(checkpoint.prefix, why)}. Without --strict_resume the one '
+                'before it is taken'
+            )
+        first = first or files.unreadable(checkpoint.prefix, why)
+    if first:
+        raise errors.CheckpointError(
+            f'{first}. There is no other one in the folder: remove it to begin anew'
+        )
+    return None
 
 
 def start(origin: Origin, tuning: options.FineTuningOptions) -> Start:
@@ -59,7 +93,8 @@ def start(origin: Origin, tuning: options.FineTuningOptions) -> Start:
       CheckpointError: the checkpoint is of another network, or lacks variables.
       UsageError: a scope that no variable has.
     """
-    saver = tf.train.Saver(tf.global_variables(), max_to_keep=_KEPT_CHECKPOINTS)
+    # It deletes by pattern, also in other folders; keeping.py does it instead.
+    saver = tf.train.Saver(tf.global_variables(), max_to_keep=0)
     if origin.resume_from:
         wanted = comparison.by_name(tf.global_variables())
         step_name = files.step_name(files.shapes(origin.resume_from))
@@ -73,9 +108,6 @@ def start(origin: Origin, tuning: options.FineTuningOptions) -> Start:
             'It is of another network or other flags: give its --model_name, --optimizer and '
             '--moving_average_decay, or another --train_dir',
         )
-        # So that the oldest go also when they are from before the stop.
-        state = tf.train.get_checkpoint_state(os.path.dirname(origin.resume_from))
-        saver.recover_last_checkpoints(list(state.all_model_checkpoint_paths))
         return Start(saver, origin.resume_from, resume_saver)
     if tuning.checkpoint_path is None:
         return Start(saver)

@@ -104,7 +104,7 @@ def _count(
     fetches = (counts.images, counts.top_1, counts.top_5)
     with tf.Session(master, config=session_config) as session:
         session.run(tf.tables_initializer())
-        saver.restore(session, checkpoint)
+        files.restore(saver, session, checkpoint)
         try:
             while max_batches is None or batches < max_batches:
                 values = session.run(fetches)

@@ -10,6 +10,7 @@ from typing import Any
 import tensorflow.compat.v1 as tf
 
 from runtime import folders
+from runtime.checkpoints import files
 from slim import errors
 
 WITHOUT_WEIGHTS = (
@@ -51,7 +52,7 @@ def freeze(graph_def: tf.GraphDef, saver: Any, checkpoint: str, output: str) -> 
       output: name of the operation to keep.
     """
     with tf.Session() as session:
-        saver.restore(session, checkpoint)
+        files.restore(saver, session, checkpoint)
         return tf.graph_util.convert_variables_to_constants(session, graph_def, [output])
 
 

@@ -12,10 +12,10 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 
 from runtime import folders, options
-from runtime.checkpoints import files, sidecar, starting
+from runtime.checkpoints import files, keeping, lock, sidecar, starting
 from runtime.devices import placement
 from runtime.input import input_errors
-from runtime.training import monitor, schedules, stopping
+from runtime.training import monitor, run_file, schedules, stopping
 from runtime.training.observers import NoObservers, Observers
 from runtime.training.session import SessionCreator
 from runtime.training.step import Step
@@ -37,6 +37,7 @@ def run(
     session_config: tf.ConfigProto | None = None,
     explain: Explain | None = None,
     look_at_placement: bool = False,
+    facts: Mapping[str, Any] | None = None,
     about: sidecar.Sidecar | None = None,
 ) -> int:
     """Trains to the last step, saves, and returns the exit code.
@@ -44,22 +45,23 @@ def run(
     The code is 0, or 128 + n where signal n ended the run early: the step in progress is finished
     and saved first. After SIGUSR1 it is 0, so that mpirun lets all workers end. `explain` puts an
     error of the input pipeline into words. `look_at_placement` checks after the first step that the
-    variables and the network are where they were put. `about` goes beside each checkpoint.
+    variables and the network are where they were put. `facts` go into run.json, which has none
+    without them; `about` goes beside each checkpoint.
+
+    Where the data or a log fails, the steps since the last save are saved before the run ends.
 
     Raises:
       NonFiniteLossError: the loss or a weight is NaN or infinite; nothing is saved after that.
-      DataError: a record that cannot be used.
-      OutputError: a folder or checkpoint that cannot be written.
+      DataError: a record that cannot be used, or a file of records that has gone.
+      OutputError: a folder, log or checkpoint that cannot be written, or another run's folder.
       WorkerError: the workers differ, or another one ended.
     """
     variables = agreement.Variables(cluster)
     creator = SessionCreator(chosen.workers.master, session_config, start, step, variables)
-    observers: Observers | NoObservers = NoObservers()
-    if cluster.rank == 0:
-        folders.make_folder(chosen.run.train_dir, 'train_dir')
-        observers = Observers(chosen.run, length, start.saver, about)
     watching = watchdog.watching(cluster, chosen.workers.worker_timeout_secs)
-    with stopping.graceful() as stop, contextlib.closing(observers), watching as guard:
+    with contextlib.ExitStack() as stack:
+        observers = _observers(chosen, length, start, cluster, facts, about, stack)
+        stop, guard = stack.enter_context(stopping.graceful()), stack.enter_context(watching)
         loop = _Loop(chosen, length.total_steps, step, variables, observers, stop, guard)
         loop.last_good = start.resume_from
         try:
@@ -74,6 +76,35 @@ def run(
     return stop.exit_code
 
 
+def _observers(
+    chosen: options.Training,
+    length: schedules.RunLength,
+    start: starting.Start,
+    cluster: cluster_lib.Cluster,
+    facts: Mapping[str, Any] | None,
+    about: sidecar.Sidecar | None,
+    stack: contextlib.ExitStack,
+) -> Observers | NoObservers:
+    """What watches the run; rank 0 has the folder to itself until the stack is left."""
+    made: list[Observers] = []
+
+    def take_folder() -> None:
+        folder = chosen.run.train_dir
+        folders.make_folder(folder, 'train_dir')
+        stack.enter_context(lock.held(folder, monitor.say))
+        starting.check_unchanged(folder, start.resume_from)
+        left_over = keeping.remove_left_over(folder)
+        if left_over:
+            monitor.say(f'removed what is left of an unfinished save: {", ".join(left_over)}')
+        for line in run_file.begin(folder, facts) if facts else ():
+            monitor.say(line)
+        made.append(Observers(chosen.run, length, start.saver, about))
+        stack.enter_context(contextlib.closing(made[0]))
+
+    agreement.on_rank_0(cluster, take_folder)
+    return made[0] if made else NoObservers()
+
+
 def _expected(
     error: tf.errors.OpError,
     chosen: options.Training,
@@ -85,13 +116,28 @@ def _expected(
     lost = cluster_lib.lost_worker(error, cluster)
     if lost:
         return lost
+    failed = folders.failed_file(error)
+    if failed:
+        path, why = failed
+        if _of_the_input(error):
+            return errors.DataError(f'{why}: {path}, of the data set, cannot be read')
+        return errors.OutputError(f'{why}: {path}')
     if isinstance(error, (tf.errors.InvalidArgumentError, tf.errors.DataLossError)):
-        return errors.DataError(explain(error, reached) if explain else input_errors.message(error))
+        try:
+            said = explain(error, reached) if explain else input_errors.message(error)
+        except tf.errors.OpError:
+            said = input_errors.message(error)  # The records have gone since.
+        return errors.DataError(said)
     if isinstance(error, tf.errors.ResourceExhaustedError):
         return errors.DeviceError(
             f'The memory of the device is not enough: lower --batch_size={chosen.input.batch_size}'
         )
     return None
+
+
+def _of_the_input(error: tf.errors.OpError) -> bool:
+    """Whether the step failed before its batch was there, and so has changed nothing."""
+    return error.node_def is not None and error.node_def.op == 'IteratorGetNext'
 
 
 class _Loop:
@@ -100,6 +146,8 @@ class _Loop:
     reached = 0  # the last step that was finished
     last_good: str | None = None  # the newest checkpoint
     left_out = 0  # steps, because they were not finite
+    # Why no more is logged. The run then ends as at a signal: all workers after the same step.
+    _failure: errors.OutputError | None = None
 
     def __init__(
         self,
@@ -130,29 +178,57 @@ class _Loop:
         self.reached = reached
         while reached < self._total_steps and not ending:
             fed = {
-                self._step.stop_requested: self._stop.number is not None,
-                self._step.save_requested: self._observers.save_is_due(),
+                self._step.stop_requested: bool(self._stop.number or self._failure),
+                self._step.save_requested: self._observers.save_is_due(reached + 1),
             }
-            if look_at_placement:
-                values, line = _first_step_placed(session, self._step.fetches, fed)
-                self._observers.say(line)
-                look_at_placement = False
-            else:
-                values = session.run(self._step.fetches, fed)
+            try:
+                if look_at_placement:
+                    values, line = _first_step_placed(session, self._step.fetches, fed)
+                    self._tell(self._observers.say, line)
+                    look_at_placement = False
+                else:
+                    values = session.run(self._step.fetches, fed)
+            except tf.errors.OpError as error:
+                if not _of_the_input(error):
+                    raise
+                self._rescue(raw)
+                if isinstance(error, tf.errors.OutOfRangeError):
+                    # MonitoredSession would take it for the end of the run.
+                    raise errors.DataError(
+                        f'The records have ended after step {reached}: are files cut off?'
+                    ) from error
+                raise
             reached = self.reached = int(values['step'])
             self._guard.beat(reached)
             if values['failed']:
                 self._leave_out(values, reached)
             else:
-                self._observers.after_step(self._report(values))
+                self._tell(self._observers.after_step, self._report(values))
             ending = bool(values['stop'])
             if ending and self._stop.number:
                 name = signal.Signals(self._stop.number).name
-                monitor.say(f'{name}: stopping after step {reached}')
+                self._tell(monitor.say, f'{name}: stopping after step {reached}')
             if values['save'] or ending or reached >= self._total_steps:
                 self._save(raw, reached)
             elif reached % self._check_every == 0:
                 self._variables.reconcile(raw, f'after step {reached}')
+        if self._failure:
+            raise self._failure
+
+    def _tell(self, tell: Callable[[Any], None], what: Any) -> None:
+        """Logs, unless that has failed before."""
+        try:
+            if not self._failure:
+                tell(what)
+        except errors.OutputError as error:
+            self._failure = error
+
+    def _rescue(self, session: tf.Session) -> None:
+        """Saves once more what an error of the input would take away."""
+        # The other workers wait for this one in the step, and not in a save.
+        if not self._variables.of_many_workers and self.reached != self._observers.saved_step:
+            with contextlib.suppress(errors.SuiteError):  # The first error is the one to tell.
+                self._save(session, self.reached)
 
     def _save(self, session: tf.Session, reached: int) -> None:
         self._variables.reconcile(session, f'after step {reached}')
@@ -193,10 +269,9 @@ class _Loop:
                 f'{said}, which is one more than --max_nan_steps={self._chosen.max_nan_steps}; '
                 + self._after_nan()
             )
-        self._observers.say(
-            f'warning: {said}: the step is left out, {self.left_out} of at most '
-            f'{self._chosen.max_nan_steps}'
-        )
+        allowed = self._chosen.max_nan_steps
+        line = f'warning: {said}: the step is left out, {self.left_out} of at most {allowed}'
+        self._tell(self._observers.say, line)
 
     def _after_nan(self) -> str:
         good = 'no checkpoint was written since the start'

@@ -9,10 +9,13 @@ import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import tensorflow.compat.v1 as tf
 
-from runtime.training import schedules
+from runtime import folders
+from runtime.training import doubts, event_file, schedules
+from slim import errors
 
 METRICS_FILE = 'metrics.jsonl'
 
@@ -38,11 +41,13 @@ def say(line: str) -> None:
     """
     try:
         print(line, flush=True)
-    except BrokenPipeError:
+    except OSError as error:
         # What is left in the buffer would fail once more when Python ends.
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())
         os.close(nowhere)
+        if not isinstance(error, BrokenPipeError):
+            raise folders.cannot_write('the log on standard output', error) from error
 
 
 class Monitor:
@@ -60,8 +65,8 @@ class Monitor:
         self._every = every_n_steps
         self._summary_secs = summary_secs
         self._summary_time = -float('inf')
-        self._summaries = tf.summary.FileWriter(folder)
-        self._doubts = Doubts(length.total_steps)
+        self._summaries = event_file.EventFile(folder)
+        self._doubts = doubts.Doubts(length.total_steps)
         self._any_step_seen = False
         self._waited = 0.0
         self._unwritten: StepReport | None = None  # the last step, until TensorBoard has it
@@ -74,7 +79,8 @@ class Monitor:
 
     def after_step(self, report: StepReport) -> None:
         """Logs where it is due: every N steps and after the last."""
-        for doubt in self._doubts.look_at(report):
+        found = self._doubts.look_at(report.step, report.loss, report.learning_rate, report.labels)
+        for doubt in found:
             say(f'warning: {doubt}')
         self._waited += report.data_wait_secs
         self._unwritten, self._stepped_time = report, time.monotonic()
@@ -89,9 +95,15 @@ class Monitor:
 
     def close(self) -> None:
         """Writes out the last step, where TensorBoard does not have it, and what is buffered."""
-        if self._unwritten:
-            self._write_summaries(self._unwritten, self._rates(self._unwritten))
-        self._summaries.close()
+        ended_by_error = sys.exc_info()[0] is not None
+        try:
+            if self._unwritten:
+                self._write_summaries(self._unwritten, self._rates(self._unwritten))
+        except errors.OutputError:
+            if not ended_by_error:  # The first error is the one to tell.
+                raise
+        finally:
+            self._summaries.close()
 
     def _mark(self, step: int) -> None:
         self._marked_time, self._marked_step = time.monotonic(), step
@@ -133,8 +145,12 @@ class Monitor:
         skipped = f'  skipped records {report.skipped}' if report.skipped else ''
         left_out = f'  steps left out {report.left_out}' if report.left_out else ''
         say(f'{line.format(**record)}{skipped}{left_out}  time left {left}')
-        with tf.gfile.Open(os.path.join(self._folder, METRICS_FILE), 'a') as file:
-            file.write(json.dumps({**record, 'time': time.time()}) + '\n')
+        path = os.path.join(self._folder, METRICS_FILE)
+        try:
+            with tf.gfile.Open(path, 'a') as file:
+                file.write(json.dumps({**record, 'time': time.time()}) + '\n')
+        except (tf.errors.OpError, OSError) as error:
+            raise folders.cannot_write(path, error) from error
         if time.monotonic() - self._summary_time >= self._summary_secs:
             self._write_summaries(report, rates)
 
@@ -154,48 +170,8 @@ class Monitor:
         write_scalars(self._summaries, tags, report.step)
 
 
-class Doubts:
-    """What is no error and yet is rarely meant; each is told once."""
-
-    _RATES, _BATCHES, _LOSSES = 3, 10, 100
-
-    def __init__(self, total_steps: int) -> None:
-        self._total_steps = total_steps
-        self._seen = self._unchanged = 0
-        self._loss: float | None = None
-        self._constant_told = False
-        self._highest_rate = 0.0
-        self._labels: list[int] = []
-
-    def look_at(self, report: StepReport) -> list[str]:
-        """The doubts that this step brings up."""
-        doubts = []
-        self._seen += 1
-        self._highest_rate = max(self._highest_rate, abs(report.learning_rate))
-        last = report.step == self._total_steps
-        # A warm-up begins with one step at rate 0.
-        if not self._highest_rate and (
-            self._seen == self._RATES or (last and self._seen < self._RATES)
-        ):
-            doubts.append(f'the learning rate is 0 at step {report.step}: nothing is learnt')
-        if report.labels is not None and self._seen <= self._BATCHES:
-            self._labels += [int(label) for label in report.labels]
-            if self._seen == self._BATCHES and min(self._labels) == max(self._labels):
-                doubts.append(
-                    f'all labels of the first {self._seen} batches are {self._labels[0]}: does the '
-                    'set hold one class alone, or its records one class after the other?'
-                )
-        # Not a number is unequal to itself.
-        self._unchanged = self._unchanged + 1 if report.loss == self._loss else 1
-        self._loss = report.loss
-        if self._unchanged == self._LOSSES and not self._constant_told:
-            doubts.append(f'the loss has not changed for {self._LOSSES} steps')
-            self._constant_told = True
-        return doubts
-
-
-def write_scalars(writer: tf.summary.FileWriter, tags: Mapping[str, float], step: int) -> None:
-    """Scalars under exactly these TensorBoard tags."""
+def write_scalars(writer: Any, tags: Mapping[str, float], step: int) -> None:
+    """Scalars under exactly these TensorBoard tags; the writer is an EventFile or TensorFlow's."""
     values = [tf.Summary.Value(tag=tag, simple_value=value) for tag, value in tags.items()]
     writer.add_summary(tf.Summary(value=values), step)
     writer.flush()

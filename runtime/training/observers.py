@@ -8,14 +8,15 @@ import time
 
 import tensorflow.compat.v1 as tf
 
-from runtime import options
-from runtime.checkpoints import files, sidecar
+from runtime import folders, options
+from runtime.checkpoints import files, keeping, sidecar
 from runtime.training import monitor, schedules
-from slim import errors
 
 
 class Observers:
     """What rank 0 does beside the steps: log and save."""
+
+    saved_step = 0  # the last one that a checkpoint holds
 
     def __init__(
         self,
@@ -36,6 +37,8 @@ class Observers:
         )
 
     def start(self, step: int) -> None:
+        """The session is ready and stands at global step `step`."""
+        self.saved_step = step
         self._saved_time = time.monotonic()
         self._monitor.start(step)
 
@@ -45,19 +48,28 @@ class Observers:
     def say(self, line: str) -> None:
         monitor.say(line)
 
-    def save_is_due(self) -> bool:
-        return time.monotonic() - self._saved_time >= self._options.save_interval_secs
+    def save_is_due(self, step: int) -> bool:
+        """Whether a checkpoint is to be written after `step`."""
+        every = self._options.save_interval_steps
+        waited = time.monotonic() - self._saved_time
+        return bool(every and step % every == 0) or waited >= self._options.save_interval_secs
 
     def save(self, session: tf.Session, step: int) -> None:
-        prefix = os.path.join(self._options.train_dir, files.CHECKPOINT_NAME)
+        """Writes the checkpoint of `step`, and lets old ones go."""
+        folder = self._options.train_dir
+        prefix = os.path.join(folder, files.CHECKPOINT_NAME)
         try:
-            path = self._saver.save(session, prefix, global_step=step, write_meta_graph=False)
+            # First, so that no checkpoint is ever without; one alone counts as an unfinished save.
             if self._about:
-                sidecar.write(path, dataclasses.replace(self._about, step=step))
-        except (tf.errors.OpError, OSError) as error:
-            reason = ' '.join(str(error).split())[:200]
-            raise errors.OutputError(f'Checkpoint {prefix} cannot be written: {reason}') from error
-        self._saved_time = time.monotonic()
+                sidecar.write(f'{prefix}-{step}', dataclasses.replace(self._about, step=step))
+            path = self._saver.save(
+                session, prefix, global_step=step, write_meta_graph=False, write_state=False
+            )
+        except (tf.errors.OpError, OSError, ValueError) as error:
+            keeping.remove_left_over(folder)
+            raise folders.cannot_write(f'checkpoint {prefix}-{step}', error) from error
+        keeping.saved(folder, step, self._options.keep_checkpoint_max)
+        self.saved_step, self._saved_time = step, time.monotonic()
         monitor.say(f'saved {path}')
 
     def close(self) -> None:
@@ -67,10 +79,12 @@ class Observers:
 class NoObservers:
     """The other ranks write nothing."""
 
+    saved_step = 0
+
     def start(self, step: int) -> None: ...
     def after_step(self, report: monitor.StepReport) -> None: ...
     def say(self, line: str) -> None: ...
-    def save_is_due(self) -> bool:
+    def save_is_due(self, step: int) -> bool:
         return False
 
     def save(self, session: tf.Session, step: int) -> None: ...

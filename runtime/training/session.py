@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tensorflow.compat.v1 as tf
 
-from runtime.checkpoints import starting
+from runtime.checkpoints import files, starting
 from runtime.training.step import Step
 from runtime.workers import agreement
 from slim import errors
@@ -44,10 +44,10 @@ class SessionCreator(tf.train.SessionCreator):
             )
         self.session = tf.Session(self._master, config=self._config)
         self.session.run(self._initialize)
-        if self._start.resume_saver:
-            self._start.resume_saver.restore(self.session, self._start.resume_from)
-        if self._start.warm_start_saver:
-            self._start.warm_start_saver.restore(self.session, self._start.warm_start_from)
+        if self._start.resume_saver and self._start.resume_from:
+            files.restore(self._start.resume_saver, self.session, self._start.resume_from)
+        if self._start.warm_start_saver and self._start.warm_start_from:
+            files.restore(self._start.warm_start_saver, self.session, self._start.warm_start_from)
         if self._start_averages is not None:
             self.session.run(self._start_averages)
         self._variables.make_equal(self.session)

@@ -73,12 +73,12 @@ def on_rank_0(cluster: cluster_lib.Cluster, compute: Callable[[], Any]) -> Any:
 
 
 def origin(
-    cluster: cluster_lib.Cluster, train_dir: str, fine_tune_from: str | None
+    cluster: cluster_lib.Cluster, train_dir: str, fine_tune_from: str | None, strict: bool = False
 ) -> starting.Origin:
     """`starting.origin`, looked up by rank 0: another host may see another folder."""
 
     def look_up() -> dict[str, Any]:
-        return dataclasses.asdict(starting.origin(train_dir, fine_tune_from))
+        return dataclasses.asdict(starting.origin(train_dir, fine_tune_from, strict))
 
     return starting.Origin(**on_rank_0(cluster, look_up))
 

@@ -7,7 +7,9 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from datasets import conversion, conversions, example_format
+from datasets.conversion import conversion, conversions
+from datasets.records import example_format
+from datasets.records.image_files import ImageFile
 
 
 @pytest.fixture
@@ -96,3 +98,36 @@ def convert(tmp_path):
         return messages
 
     return convert
+
+
+@pytest.fixture
+def images(tmp_path, image_bytes):
+    """Seven JPEG files of labels 0..6."""
+    files = []
+    for number in range(7):
+        path = tmp_path / 'images' / f'{number}.jpg'
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(image_bytes(seed=number))
+        files.append(ImageFile(str(path), number, synset=f'n{number}', text=f'class {number}'))
+    return files
+
+
+@pytest.fixture
+def annotate(tmp_path):
+    """annotate(name, boxes, size): an XML file as ILSVRC has it; boxes (xmin, ymin, xmax, ymax)."""
+
+    def annotate(name, boxes=((10, 20, 30, 40),), size=(100, 200), folder='boxes'):
+        objects = ''.join(
+            '<object><name>n01</name><bndbox>'
+            f'<xmin>{a}</xmin><ymin>{b}</ymin><xmax>{c}</xmax><ymax>{d}</ymax></bndbox></object>'
+            for a, b, c, d in boxes
+        )
+        path = tmp_path / folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(
+            f'<annotation><filename>%s</filename><size><width>{size[0]}</width>'
+            f'<height>{size[1]}</height><depth>3</depth></size>{objects}</annotation>'
+        )
+        return str(path)
+
+    return annotate

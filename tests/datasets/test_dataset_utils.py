@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from datasets import dataset_utils, example_format
+from datasets import dataset_utils
+from datasets.records import example_format
 from slim.errors import DataError, OutputError, UsageError
 
 # Of the classic suite; further arguments here have defaults.

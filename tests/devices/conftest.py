@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
@@ -38,9 +39,12 @@ def software_hpu() -> str:
     cache = os.environ.get('TF_SLIM_SUITE_CACHE') or '~/.cache/tf-slim-suite'
     folder = pathlib.Path(cache).expanduser()
     library = folder / name
-    if not library.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        # Several test processes may build it at once; each moves a whole file into place.
+    folder.mkdir(parents=True, exist_ok=True)
+    # The first of several test processes builds it, the others wait.
+    with open(folder / 'software-hpu.lock', 'w') as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if library.exists():
+            return str(library)
         with tempfile.TemporaryDirectory(dir=folder) as unfinished:
             built = pathlib.Path(unfinished) / name
             command = [compiler, *flags, str(SOURCE), '-o', str(built)]
@@ -55,28 +59,34 @@ def software_hpu() -> str:
     return str(library)
 
 
-@pytest.fixture(scope='module')
-def on_hpu(software_hpu, tmp_path_factory):
-    """Runs a function of hpu_child.py in a process with software HPUs; returns what it returns."""
+@pytest.fixture(scope='session')
+def on_hpu(software_hpu, server, tmp_path_factory):
+    """Runs a function of hpu_child.py in a process with software HPUs; returns what it returns.
+
+    Its process is a fork of one that has imported TensorFlow, but for a `command` (mpirun, say) in
+    front, a fresh interpreter.
+    """
 
     def run(function, *arguments, hpus=1, lacks='', command=()):
         result = tmp_path_factory.mktemp(function) / 'result.json'
         environment = {
-            **os.environ,
+            **{name: value for name, value in os.environ.items() if not name.startswith('TF_')},
             'PYTHONPATH': str(ROOT),
             'SOFTWARE_HPUS': str(hpus),
             'SOFTWARE_HPU_LACKS': lacks,
-            'TF_CPP_MIN_LOG_LEVEL': '1',
         }
-        words = [sys.executable, str(CHILD), software_hpu, str(result), function, *arguments]
-        done = subprocess.run(
-            [*command, *words],
-            env=environment,
-            capture_output=True,
-            text=True,
-            errors='replace',
-            timeout=RUN_SECONDS,
-        )
+        how = {'cwd': result.parent, 'env': environment, 'timeout': RUN_SECONDS}
+        words = [software_hpu, str(result), function, *arguments]
+        if command:
+            done = subprocess.run(
+                [*command, sys.executable, str(CHILD), *words],
+                capture_output=True,
+                text=True,
+                errors='replace',
+                **how,
+            )
+        else:
+            done = server.run(CHILD, words, **how)
         assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
         return json.loads(result.read_text()) if result.exists() else None
 

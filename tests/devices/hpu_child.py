@@ -68,12 +68,16 @@ class _Run:
             self.step = step_lib.build_step(global_step, loss, rate, update, self.workers)
         self.saver = tf.train.Saver(tf.global_variables())
         runtime = startup.Runtime(devices.Device(device_type, 'for the test'), self.workers)
-        session_config = runtime.session_config()
-        rewrite = session_config.graph_options.rewrite_options
+        self._session_config = runtime.session_config()
+        rewrite = self._session_config.graph_options.rewrite_options
         rewrite.remapping = rewrite.OFF  # Its fusions are the CPU's.
         if hard:
-            session_config.allow_soft_placement = False
-        self.session = tf.Session(config=session_config)
+            self._session_config.allow_soft_placement = False
+        self.new_session()
+
+    def new_session(self):
+        """A session in which no variable has a value."""
+        self.session = tf.Session(config=self._session_config)
         self.session.run(self._iterator.initializer)
 
     def initialize(self):
@@ -109,11 +113,13 @@ def one_hpu(folder):
         'placed': run.placed(),
         'restored': {},
     }
-    for device_type in ('HPU', 'CPU'):
-        with tf.Graph().as_default():
-            again = _Run(device_type)
-            again.saver.restore(again.session, path)
-            seen['restored'][device_type] = again.report()[0]
+    run.new_session()
+    run.saver.restore(run.session, path)
+    seen['restored']['HPU'] = run.report()[0]
+    with tf.Graph().as_default():
+        again = _Run('CPU')
+        again.saver.restore(again.session, path)
+        seen['restored']['CPU'] = again.report()[0]
     return seen
 
 
@@ -123,7 +129,7 @@ def two_hpus():
 
 
 def missing_kernel():
-    run = _Run().initialize()
+    run = _Run(network='cifarnet').initialize()
     _, partitions = run.report()
     try:
         placement.check(tf.get_default_graph(), partitions)

@@ -6,6 +6,7 @@
 
 #include <cstdlib>
 #include <cstring>
+#include <map>
 #include <memory>
 #include <set>
 #include <string>
@@ -135,8 +136,8 @@ bool StaysOnHost(const std::string& op) {
   return false;
 }
 
+// Whether a kernel for every device, of the same operation, has the other one's types.
 bool Covers(const KernelDef& general, const KernelDef& kernel) {
-  if (general.device_type() != DEVICE_DEFAULT || general.op() != kernel.op()) return false;
   if (general.constraint_size() == 0) return true;
   if (general.constraint_size() != kernel.constraint_size()) return false;
   for (int i = 0; i < kernel.constraint_size(); ++i) {
@@ -151,12 +152,17 @@ bool RegisterKernels() {
   const std::string lacks = Setting("SOFTWARE_HPU_LACKS", "");
   const std::set<std::string> lacking = absl::StrSplit(lacks, ',');
   const KernelList all = GetAllRegisteredKernels();
+  std::multimap<std::string, const KernelDef*> general;  // By operation: there are thousands.
+  for (const KernelDef& kernel : all.kernel()) {
+    if (kernel.device_type() == DEVICE_DEFAULT) general.emplace(kernel.op(), &kernel);
+  }
   for (const KernelDef& kernel : all.kernel()) {
     if (kernel.device_type() != DEVICE_CPU || StaysOnHost(kernel.op()) || lacking.count(kernel.op())) {
       continue;
     }
     bool covered = false;
-    for (const KernelDef& general : all.kernel()) covered |= Covers(general, kernel);
+    const auto [first, last] = general.equal_range(kernel.op());
+    for (auto it = first; it != last; ++it) covered |= Covers(*it->second, kernel);
     if (covered) continue;
     auto* copy = new KernelDef(kernel);
     copy->set_device_type("HPU");

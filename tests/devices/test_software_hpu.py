@@ -29,8 +29,11 @@ def mpirun():
 
 
 @pytest.fixture(scope='module')
-def one_hpu(on_hpu, tmp_path_factory):
-    return on_hpu('one_hpu', str(tmp_path_factory.mktemp('checkpoint')))
+def one_hpu(on_hpu, make_once):
+    def make(folder):
+        (folder / 'seen.json').write_text(json.dumps(on_hpu('one_hpu', str(folder))))
+
+    return json.loads((make_once('one-hpu', make) / 'seen.json').read_text())
 
 
 def test_the_training_graph_is_on_the_hpu_and_its_input_on_the_cpu(one_hpu):

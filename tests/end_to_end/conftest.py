@@ -6,35 +6,70 @@ import sys
 import processes
 import pytest
 
+# Nothing of these is about TensorFlow: a fresh interpreter is as quick.
+WITHOUT_TENSORFLOW = ('preprocess_imagenet.py', 'download_and_convert_data.py')
+
 
 @pytest.fixture(scope='session')
-def cache(tmp_path_factory):
-    return tmp_path_factory.mktemp('cache')
+def cache(make_once):
+    return make_once('cache', lambda folder: None)
 
 
 @pytest.fixture(scope='session')
 def digits(cache):
     """Folder of the built-in sample's records."""
-    from datasets import digits
+    from datasets.conversion import digits
 
     return digits.ensure_sample(str(cache))
 
 
-@pytest.fixture
-def script(tmp_path, cache):
-    """Runs a script in an empty working directory; checks its exit code; returns its output."""
+@pytest.fixture(scope='session')
+def run_script(server, cache):
+    """Runs a script in a folder; checks its exit code; returns its output.
 
-    def run(name, *arguments, code=0, environment=(), timeout=300):
-        finished = subprocess.run(
-            [sys.executable, str(processes.ROOT / name), *arguments],
-            cwd=tmp_path,
-            env={**processes.user_environment(cache), **dict(environment)},
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-        )
+    The process is a fork of one that has imported TensorFlow, a fresh interpreter for `fresh` (see
+    script_server.py for what this changes).
+    """
+
+    def run(name, *arguments, cwd, code=0, environment=(), timeout=300, fresh=False):
+        script = processes.ROOT / name
+        how = {
+            'cwd': cwd,
+            'env': {**processes.user_environment(cache), **dict(environment)},
+            'timeout': timeout,
+        }
+        if fresh or name in WITHOUT_TENSORFLOW:
+            command = [sys.executable, str(script), *arguments]
+            finished = subprocess.run(command, capture_output=True, text=True, **how)
+        else:
+            finished = server.run(script, arguments, **how)
         assert finished.returncode == code, finished.stdout + finished.stderr
         assert 'Traceback' not in finished.stderr, finished.stderr
         return finished
 
     return run
+
+
+@pytest.fixture
+def script(run_script, tmp_path):
+    """Runs a script in an empty working directory; checks its exit code; returns its output."""
+
+    def run(name, *arguments, **how):
+        return run_script(name, *arguments, cwd=tmp_path, **how)
+
+    return run
+
+
+@pytest.fixture(scope='session')
+def trained(make_once, run_script, digits):
+    """Folder of six training steps on the sample, with their output in `stdout`; not to be changed.
+
+    Of the network of processes.SMALL, in a fresh interpreter, with processes.TRAINED.
+    """
+
+    def train(folder):
+        arguments = [f'--dataset_dir={digits}', f'--train_dir={folder}', *processes.TRAINED]
+        done = run_script('train_image_classifier.py', *arguments, cwd=folder, fresh=True)
+        (folder / 'stdout').write_text(done.stdout)
+
+    return make_once('trained', train)

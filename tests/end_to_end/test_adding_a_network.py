@@ -18,7 +18,7 @@ def _blocks(introduction: str) -> list[str]:
     return [textwrap.dedent(block) for block in re.findall(pattern, GUIDE)]
 
 
-def test_a_network_from_ones_own_script_is_trained_and_evaluated(digits, cache, tmp_path):
+def test_a_network_from_ones_own_script_is_trained_and_evaluated(server, digits, cache, tmp_path):
     for name in ('tinynet.py', 'train_mine.py', 'eval_mine.py'):
         (source,) = _blocks(f'`{re.escape(name)}`:')
         pathlib.Path(tmp_path, name).write_text(source)
@@ -26,16 +26,15 @@ def test_a_network_from_ones_own_script_is_trained_and_evaluated(digits, cache, 
     commands = commands.replace('\\\n', ' ').replace('=1000', '=3')
     commands = commands.replace('$HOME/.cache/tf-slim-suite/digits-v1', str(digits))
     commands = re.sub('^export .*', '', commands).split('python3 ')[1:]
+    train, evaluate = (shlex.split(command) for command in commands)
+    how = {
+        'cwd': tmp_path,
+        'env': {**processes.user_environment(cache), 'PYTHONPATH': str(processes.ROOT)},
+        'timeout': 300,
+    }
     outputs = [
-        subprocess.run(
-            [sys.executable, *shlex.split(command)],
-            cwd=tmp_path,
-            env={**processes.user_environment(cache), 'PYTHONPATH': str(processes.ROOT)},
-            capture_output=True,
-            text=True,
-            timeout=300,
-        )
-        for command in commands
+        subprocess.run([sys.executable, *train], capture_output=True, text=True, **how),
+        server.run(evaluate[0], evaluate[1:], **how),
     ]
     assert [output.returncode for output in outputs] == [0, 0], outputs
     assert 'saved run/model.ckpt-3' in outputs[0].stdout

@@ -150,6 +150,7 @@ WRONG = [
 ]
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(('arguments', 'damage', 'code', 'words'), WRONG)
 def test_bad_input_is_one_line(convert, raw, tmp_path, arguments, damage, code, words):
     damage(raw)
@@ -234,10 +235,12 @@ def _remove(folder):
         path.rmdir() if path.is_dir() else path.unlink()
 
 
+@pytest.mark.once
 def test_five_kills(larger, tmp_path):
     _survives_kills(larger, tmp_path / 'out', 5, seed=1)
 
 
+@pytest.mark.once
 @pytest.mark.slow
 def test_fifty_kills(larger, tmp_path):
     for number in range(10):  # of five kills, lest the set be finished after a few
@@ -250,6 +253,7 @@ def _wait_for(output, pattern):
         time.sleep(0.01)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize('moment', ['unfinished.jsonl', 'train/train-*'])
 def test_ctrl_c(larger, tmp_path, moment):
     """Of a terminal: every process gets the signal, be it that it has just been started."""
@@ -271,6 +275,7 @@ def test_ctrl_c(larger, tmp_path, moment):
     assert _content(output) == whole
 
 
+@pytest.mark.once
 def test_a_full_disk(larger, tmp_path):
     """The size of files is limited, which is an error of `write` as a full disk is."""
     raw, whole, _ = larger
@@ -291,6 +296,7 @@ def test_a_full_disk(larger, tmp_path):
     assert _content(output) == whole
 
 
+@pytest.mark.once
 def test_no_tensorflow_is_needed_to_convert(raw, tmp_path):
     """Each process would take 600 MB and seconds for it."""
     (tmp_path / 'poison').mkdir()

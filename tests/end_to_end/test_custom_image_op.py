@@ -7,7 +7,7 @@ import sysconfig
 import processes
 import pytest
 
-IMAGES = ['--preprocessing_name=inception', '--model_name=mobilenet_v2_035', '--batch_size=16']
+IMAGES = [*processes.PLAIN, '--preprocessing_name=inception']
 
 
 def test_it_is_said_and_switched_off_and_changes_no_result(script, digits, tmp_path):

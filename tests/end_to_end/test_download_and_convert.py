@@ -15,7 +15,7 @@ import pytest
 
 ROOT = pathlib.Path(__file__).parents[2]
 originals = types.SimpleNamespace(
-    **runpy.run_path(str(ROOT / 'tests' / 'datasets' / 'originals.py'))
+    **runpy.run_path(str(ROOT / 'tests' / 'datasets' / 'conversion' / 'originals.py'))
 )
 
 SCRIPT = 'download_and_convert_data.py'
@@ -23,6 +23,7 @@ SCRIPT = 'download_and_convert_data.py'
 NO_NETWORK = dict.fromkeys(('http_proxy', 'https_proxy'), 'http://127.0.0.1:9') | {'no_proxy': ''}
 
 
+@pytest.mark.once
 def test_help_needs_no_tensorflow(script, tmp_path):
     (tmp_path / 'poison').mkdir()
     for package in ('tensorflow', 'tf_slim', 'PIL', 'numpy'):
@@ -47,7 +48,7 @@ def test_cifar10_from_its_archive_to_a_trained_network(script, tmp_path):
         f'--source_dir={tmp_path / "source"}',
     ).stdout
     assert 'train: 40 images\ntest: 8 images\ncifar10: 10 classes in ' in out
-    common = ['--dataset_name=cifar10', f'--dataset_dir={records}', '--model_name=mobilenet_v2_035']
+    common = ['--dataset_name=cifar10', f'--dataset_dir={records}', '--model_name=cifarnet']
     before = {path.name: path.stat().st_mtime_ns for path in records.iterdir()}
     trained = script(
         'train_image_classifier.py',
@@ -92,6 +93,7 @@ WRONG = [
 ]
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(('arguments', 'code', 'words'), WRONG, ids=lambda value: str(value)[:60])
 def test_wrong_input_is_one_line_and_leaves_nothing(script, tmp_path, arguments, code, words):
     failed = script(SCRIPT, *arguments, code=code, environment=NO_NETWORK.items())
@@ -122,6 +124,7 @@ def _killed(arguments, out, seconds, how, cwd):
     return process.returncode
 
 
+@pytest.mark.once
 @pytest.mark.parametrize('kills', [2, pytest.param(30, marks=pytest.mark.slow)])
 def test_after_a_kill_a_new_start_ends_with_the_same_bytes(script, tmp_path, kills):
     # 1,500 images: a second or so.
@@ -148,6 +151,7 @@ def test_after_a_kill_a_new_start_ends_with_the_same_bytes(script, tmp_path, kil
     assert _contents(out) == expected
 
 
+@pytest.mark.once
 def test_ctrl_c_leaves_nothing(tmp_path):
     originals.cifar10_binary(tmp_path / 'source', originals.cifar10_batches(500))
     out = tmp_path / 'out'

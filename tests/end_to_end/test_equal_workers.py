@@ -25,8 +25,8 @@ EQUAL_CASES = {
 }
 
 
-def started(cache, digits, folder, workers, batch_size, steps, cases):
-    """Starts equal_runs.py, under mpirun where there is more than one worker."""
+def run(server, cache, digits, folder, workers, batch_size, steps, cases):
+    """Runs equal_runs.py, under mpirun where there is more than one worker."""
     flags = [
         f'--dataset_dir={digits}',
         '--preprocessing_name=digits',
@@ -38,19 +38,13 @@ def started(cache, digits, folder, workers, batch_size, steps, cases):
     if workers > 1:
         flags += ['--use_horovod', f'--num_workers={workers}']
     order = json.dumps({'folder': str(folder), 'flags': flags, 'cases': cases})
-    return subprocess.Popen(
-        [*(processes.mpirun(workers) if workers > 1 else []), sys.executable, str(PROGRAM), order],
-        env=processes.worker_environment(cache),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-
-
-def finish(*processes):
-    for process in processes:
-        out, _ = process.communicate(timeout=500)
-        assert process.returncode == 0, out
+    how = {'cwd': processes.ROOT, 'env': processes.worker_environment(cache), 'timeout': 500}
+    if workers > 1:
+        command = [*processes.mpirun(workers), sys.executable, str(PROGRAM), order]
+        done = subprocess.run(command, capture_output=True, text=True, **how)
+    else:
+        done = server.run(PROGRAM, [order], **how)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def values(folder, case, moment, rank=0):
@@ -67,12 +61,10 @@ def assert_equal_on_all_ranks(folder, case, moment, workers):
             np.testing.assert_array_equal(other[name], value, err_msg=f'{name} of rank {rank}')
 
 
-def test_two_workers_equal_one_with_twice_the_batch(cache, digits, tmp_path):
+def test_two_workers_equal_one_with_twice_the_batch(server, cache, digits, tmp_path):
     one, two = tmp_path / 'one', tmp_path / 'two'
-    finish(
-        started(cache, digits, one, 1, 16, 20, EQUAL_CASES),
-        started(cache, digits, two, 2, 8, 20, EQUAL_CASES),
-    )
+    run(server, cache, digits, one, 1, 16, 20, EQUAL_CASES)
+    run(server, cache, digits, two, 2, 8, 20, EQUAL_CASES)
     for case in EQUAL_CASES:
         for moment in ('start', 'after_step_20'):
             assert_equal_on_all_ranks(two, case, moment, workers=2)
@@ -90,14 +82,16 @@ def test_two_workers_equal_one_with_twice_the_batch(cache, digits, tmp_path):
 
 
 @pytest.mark.parametrize('workers', [2, pytest.param(4, marks=pytest.mark.slow)])
-def test_weights_stay_bit_identical_and_statistics_are_once_saved(cache, digits, tmp_path, workers):
+def test_weights_stay_bit_identical_and_statistics_are_once_saved(
+    server, cache, digits, tmp_path, workers
+):
     network = ['mobilenet', '--learning_rate=0.01', f'--train_dir={tmp_path / "checkpoints"}']
     cases = {
         'first': [*network, '--max_number_of_steps=20', '--check_workers_every_n_steps=10'],
         # Rank 0 alone reads the checkpoint.
         'resumed': [*network, '--max_number_of_steps=50'],
     }
-    finish(started(cache, digits, tmp_path, workers, 4, 50, cases))
+    run(server, cache, digits, tmp_path, workers, 4, 50, cases)
     for case, moment in (
         ('first', 'start'),
         ('first', 'after_step_10'),

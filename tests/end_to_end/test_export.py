@@ -1,7 +1,6 @@
 """Graphs written by export_inference_graph.py, read back and run."""
 
 import numpy as np
-import processes
 import pytest
 import tensorflow.compat.v1 as tf
 from absl import flags as absl_flags
@@ -26,7 +25,7 @@ def shape_of(graph_def, name):
 def test_a_graph_without_weights(script, tmp_path, as_text):
     path = tmp_path / 'new' / 'graph.pb'
     text = ['--write_text_graphdef'] if as_text else []
-    script('export_inference_graph.py', *NETWORK, *text, f'--output_file={path}')
+    script('export_inference_graph.py', *NETWORK, *text, f'--output_file={path}', fresh=as_text)
     graph_def = read(path, as_text)
     assert shape_of(graph_def, 'input') == [None, 32, 32, 3]
     assert shape_of(graph_def, 'output') == [None, 1001]
@@ -49,21 +48,13 @@ def test_flags_rule_the_shapes(script, tmp_path):
 
 
 @pytest.mark.parametrize('decay', ['0', '0.9999'])
-def test_a_frozen_graph_computes_what_the_checkpoint_says(script, digits, tmp_path, decay):
-    run, path = tmp_path / 'run', tmp_path / 'frozen.pb'
-    script(
-        'train_image_classifier.py',
-        f'--dataset_dir={digits}',
-        f'--train_dir={run}',
-        '--train_image_size=32',
-        '--max_number_of_steps=2',
-        *processes.SMALL,
-    )
+def test_a_frozen_graph_computes_what_the_checkpoint_says(script, digits, trained, tmp_path, decay):
+    path = tmp_path / 'frozen.pb'
     script(
         'export_inference_graph.py',
         *NETWORK,
         f'--dataset_dir={digits}',
-        f'--checkpoint_path={run}',
+        f'--checkpoint_path={trained}',
         f'--moving_average_decay={decay}',
         f'--output_file={path}',
     )
@@ -74,7 +65,7 @@ def test_a_frozen_graph_computes_what_the_checkpoint_says(script, digits, tmp_pa
 
     from nets import nets_factory
 
-    reader = tf.train.load_checkpoint(str(run))
+    reader = tf.train.load_checkpoint(str(trained))
     suffix = '/ExponentialMovingAverage' if float(decay) else ''
     with tf.Graph().as_default(), tf.Session() as session:
         logits, _ = nets_factory.get_network_fn('mobilenet_v2_035', 10)(tf.constant(images))

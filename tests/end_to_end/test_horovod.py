@@ -14,7 +14,7 @@ pytest.importorskip('horovod', reason='Horovod is not installed; make horovod bu
 
 _WORKER = """
 import json, sys
-from slim import options, startup
+from runtime import options, startup
 workers = options.ClusterOptions(use_horovod=True, num_workers=2)
 runtime = startup.start(options.DeviceOptions(), workers)
 import tensorflow.compat.v1 as tf
@@ -95,7 +95,7 @@ def test_training_with_two_workers_logs_and_saves_once(cache, digits, script, tm
         '--max_number_of_steps=3',
         '--log_every_n_steps=1',
         '--train_image_size=32',
-        *processes.SMALL,
+        *processes.PLAIN,
     )
     assert re.findall(r'^global step (\d):', out, re.M) == ['1', '2', '3']
     assert 'steps of 32 images' in out
@@ -106,7 +106,7 @@ def test_training_with_two_workers_logs_and_saves_once(cache, digits, script, tm
         f'--dataset_dir={digits}',
         f'--checkpoint_path={tmp_path}',
         '--eval_image_size=32',
-        *processes.SMALL,
+        *processes.PLAIN,
     ]
     one = script('eval_image_classifier.py', *evaluation, f'--eval_dir={tmp_path / "one"}').stdout
     program = str(processes.ROOT / 'eval_image_classifier.py')

@@ -8,6 +8,8 @@ import build_horovod
 import environment
 import pytest
 
+pytestmark = pytest.mark.once
+
 CMAKE = """\
 # TF SOURCES
 list(APPEND TF_SOURCES "horovod/tensorflow/mpi_ops.cc")

@@ -9,6 +9,8 @@ import build_image_op
 import environment
 import pytest
 
+pytestmark = pytest.mark.once
+
 
 class Builder:
     """A stand-in for the environment's Python, which counts its calls."""

@@ -11,6 +11,8 @@ import environment
 import pytest
 import setup_env
 
+pytestmark = pytest.mark.once
+
 ROOT = Path(__file__).resolve().parents[2]
 
 

@@ -443,7 +443,7 @@ def test_a_stack_refuses_a_stride_that_it_does_not_have():
     assert not tf.global_variables()
 
 
-@pytest.mark.parametrize('depth_multiplier', [0, -1.0])
+@pytest.mark.parametrize('depth_multiplier', [-0.5, -1.0])
 def test_a_depth_multiplier_is_above_0(depth_multiplier):
     with pytest.raises(errors.UsageError, match='must be above 0'):
         resnet_v1.resnet_v1_50(_images(), depth_multiplier=depth_multiplier)

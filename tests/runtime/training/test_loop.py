@@ -40,11 +40,18 @@ def chosen(train_dir, steps=8, **run):
 
 
 def train(
-    train_dir, steps=8, learning_rate=0.01, poison_step=None, gradient_poison_step=None, **run
+    train_dir,
+    steps=8,
+    learning_rate=0.01,
+    poison_step=None,
+    gradient_poison_step=None,
+    also_needs=None,
+    **run,
 ):
     """Trains a linear layer with batch norm and dropout; three batches of inputs in turn.
 
-    The loss is NaN at `poison_step`, gradients alone are at `gradient_poison_step`.
+    The loss is NaN at `poison_step`, gradients alone are at `gradient_poison_step`. A step begins
+    with the tensor that `also_needs` makes.
     """
     flags = chosen(train_dir, steps, **run)
     length = dataclasses.replace(LENGTH, total_steps=steps)
@@ -52,7 +59,8 @@ def train(
         tf.set_random_seed(5)
         global_step = tf.train.create_global_step()
         step_seed = tf.stack([global_step.read_value() % 3, 1])
-        images = tf.random.stateless_normal([4, 6], step_seed)
+        with tf.control_dependencies([also_needs()] if also_needs else []):
+            images = tf.random.stateless_normal([4, 6], step_seed)
         net = slim.dropout(slim.fully_connected(images, 32), 0.9)
         # Beside it, since a batch norm alone would take away what four examples have in common.
         net = tf.concat([net, slim.batch_norm(net, is_training=True, decay=0.5)], axis=1)

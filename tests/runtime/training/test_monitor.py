@@ -6,6 +6,7 @@ import json
 import pytest
 import tensorflow.compat.v1 as tf
 
+from runtime.training import doubts as doubts_lib
 from runtime.training import monitor, schedules
 
 
@@ -94,15 +95,12 @@ def test_tensorboard_has_the_first_and_the_last_step(tmp_path, clock, seconds, e
 
 
 def doubts(reports, total_steps=1000):
-    looking = monitor.Doubts(total_steps)
-    return [doubt for report in reports for doubt in looking.look_at(report)]
+    looking = doubts_lib.Doubts(total_steps)
+    return [doubt for report in reports for doubt in looking.look_at(*report)]
 
 
 def reports(steps, loss=lambda step: 1.0 / step, rate=lambda step: 0.1, labels=lambda step: (0, 3)):
-    return [
-        monitor.StepReport(step, loss(step), rate(step), {}, labels=labels(step))
-        for step in range(1, steps + 1)
-    ]
+    return [(step, loss(step), rate(step), labels(step)) for step in range(1, steps + 1)]
 
 
 def test_nothing_is_doubted_in_a_sound_run():

@@ -10,6 +10,8 @@ import pytest
 
 from runtime.workers import launcher
 
+pytestmark = pytest.mark.once
+
 
 @pytest.mark.parametrize(
     ('code', 'expected'),

@@ -9,6 +9,8 @@ from runtime import options
 from runtime.workers import mpi_command
 from slim import errors
 
+pytestmark = pytest.mark.once
+
 COMMAND = ['python', '/p/train_image_classifier.py', '--batch_size=96', '--use_horovod']
 TAGS = ['--tag-output', '--merge-stderr-to-stdout']
 

@@ -2,8 +2,12 @@
 
 import os
 
+import pytest
+
 from runtime import options
 from runtime.workers import worlds
+
+pytestmark = pytest.mark.once
 
 
 def test_the_world_of_a_process():

@@ -1,0 +1,125 @@
+"""What is in a record file, and what is wrong with it.
+
+No TensorFlow, so that the processes that read start at once.
+"""
+
+from __future__ import annotations
+
+import collections
+import hashlib
+import io
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from PIL import Image
+
+from datasets.records import example_encoding, example_format, framing
+from datasets.records.example_encoding import Value
+
+HASH_BYTES = 8  # of 1.3 million images, two share one by chance once in ten million sets
+_FORMATS = ('JPEG', 'PNG', 'GIF')  # what training decodes
+# Per file; what is above is counted only, so that a file of rubbish does not fill the memory.
+MAX_KEPT = 1000
+
+
+@dataclass(frozen=True)
+class Problem:
+    path: str  # of a record file, or of the folder where no file is to blame
+    record: int | None  # counted from 0
+    message: str
+
+    def __str__(self) -> str:
+        where = self.path if self.record is None else f'{self.path}, record {self.record}'
+        return f'{where}: {self.message}'
+
+
+@dataclass(frozen=True)
+class FileTask:
+    """What a record file is checked against."""
+
+    path: str
+    labels: range
+    decode: bool
+
+
+@dataclass
+class FileFacts:
+    """What is in a record file."""
+
+    num_records: int = 0
+    num_bytes: int = 0
+    labels: collections.Counter[int] = field(default_factory=collections.Counter)
+    hashes: bytearray = field(default_factory=bytearray)  # HASH_BYTES for each record, in order
+    problems: list[Problem] = field(default_factory=list)
+    num_problems: int = 0
+
+    def add(self, problem: Problem) -> None:
+        self.num_problems += 1
+        if len(self.problems) < MAX_KEPT:
+            self.problems.append(problem)
+
+
+def check_file(task: FileTask, advance: Callable[[int], object] = lambda count: None) -> FileFacts:
+    """Reads one record file; `advance` is called with a number of bytes."""
+    facts = FileFacts()
+    try:
+        for frame in framing.read_records(task.path):
+            problem, encoded = frame.problem, b''
+            if not problem:
+                problem, encoded, label = _check_record(frame.data, task)
+                if label is not None:
+                    facts.labels[label] += 1
+            facts.num_records += 1
+            facts.num_bytes += len(frame.data)
+            facts.hashes += hashlib.blake2b(encoded, digest_size=HASH_BYTES).digest()
+            if problem:
+                facts.add(Problem(task.path, frame.number, problem))
+            advance(len(frame.data))
+    except OSError as error:
+        facts.add(Problem(task.path, None, f'cannot be read: {error.strerror}'))
+    return facts
+
+
+def _check_record(data: bytes, task: FileTask) -> tuple[str, bytes, int | None]:
+    """What is wrong or '', the bytes of the image, the label if there is one in range."""
+    try:
+        features = example_encoding.decode(data)
+        encoded = _only(features, example_format.ENCODED, bytes)
+        label = _only(features, example_format.LABEL, int)
+    except ValueError as error:
+        return f'it is no record of an image: {error}', b'', None
+    names = features.get(example_format.FILENAME) or [b'']
+    image_name = names[0].decode(errors='replace') if isinstance(names[0], bytes) else ''
+    about = f' ({image_name})' if image_name else ''
+    if label not in task.labels:
+        first, last = task.labels.start, task.labels.stop - 1
+        return f'the label is {label}, not one of {first} to {last}{about}', encoded, None
+    problem = _check_image(encoded, features, task.decode)
+    return problem and f'{problem}{about}', encoded, label
+
+
+def _check_image(encoded: bytes, features: Mapping[str, list[Value]], decode: bool) -> str:
+    try:
+        with Image.open(io.BytesIO(encoded), formats=_FORMATS) as opened:
+            for key, side in zip(
+                (example_format.WIDTH, example_format.HEIGHT), opened.size, strict=True
+            ):
+                if features.get(key, [side]) != [side]:
+                    return f'{key} is {features[key]}, but the image has {side} pixels'
+            if decode:
+                opened.load()
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        reason = 'of no known format' if isinstance(error, Image.UnidentifiedImageError) else error
+        return f'the image cannot be decoded: {reason}'
+    return ''
+
+
+def _only(features: Mapping[str, list[Value]], key: str, kind: type) -> Any:
+    """The one value of a key. ValueError where there is none or another."""
+    values = features.get(key)
+    if values is None:
+        raise ValueError(f'the key {key!r} is missing')
+    if len(values) != 1 or not isinstance(values[0], kind):
+        raise ValueError(f'{key!r} is not one value of {kind.__name__}')
+    return values[0]

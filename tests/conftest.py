@@ -1,0 +1,41 @@
+"""What the folders of tests share: the server of scripts, and things that are made once for all."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pathlib
+from collections.abc import Callable, Iterator
+
+import pytest
+import script_server
+
+MakeOnce = Callable[[str, Callable[[pathlib.Path], None]], pathlib.Path]
+
+
+@pytest.fixture(scope='session')
+def server() -> Iterator[script_server.Server]:
+    """Starts scripts with TensorFlow imported; its process comes up with the first of them."""
+    with script_server.Server() as server:
+        yield server
+
+
+@pytest.fixture(scope='session')
+def make_once(tmp_path_factory: pytest.TempPathFactory) -> MakeOnce:
+    """make_once(name, make): a folder that `make(folder)` has filled, in the one test process that
+    came first; the others wait and get the same folder. Nobody may change it."""
+    shared = tmp_path_factory.getbasetemp()
+    if 'PYTEST_XDIST_WORKER' in os.environ:  # Each has a folder of its own in that of the run.
+        shared = shared.parent
+
+    def make_once(name: str, make: Callable[[pathlib.Path], None]) -> pathlib.Path:
+        folder, done = shared / f'once-{name}', shared / f'once-{name}.done'
+        with open(shared / f'once-{name}.lock', 'w') as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not done.exists():
+                folder.mkdir()  # Where the first has failed, the others fail as well.
+                make(folder)
+                done.touch()
+        return folder
+
+    return make_once
