@@ -65,7 +65,8 @@ def export(chosen: options.Export, given: Collection[str]) -> int:
             note = f'of {errors.printable(checkpoint)}, step {step}, its {loaded.note}'
     exporter.write(graph_def, chosen.output_file, chosen.write_text_graphdef)
     shown = lookup.shown(chosen.model_name, network)
-    print(f'{chosen.output_file}: {shown}, input {shape}, {len(graph_def.node)} nodes\n{note}')
+    file = errors.printable(chosen.output_file)
+    print(f'{file}: {shown}, input {shape}, {len(graph_def.node)} nodes\n{note}')
     return 0
 
 

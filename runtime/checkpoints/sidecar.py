@@ -9,15 +9,13 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-import os
 import re
-import stat
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import tensorflow.compat.v1 as tf
 
-from runtime import options
+from runtime import folders, options
 from slim import errors
 
 SUITE_VERSION = '0.1.0'
@@ -82,12 +80,9 @@ def _label_names(names: Mapping[int, str] | None, num_classes: int) -> tuple[str
 
 
 def write(prefix: str, about: Sidecar) -> None:
-    """Writes the sidecar of a checkpoint, whole or not at all; tf.errors.OpError where it fails."""
-    path = prefix + SUFFIX
+    """Writes the sidecar of a checkpoint, whole or not at all; OutputError where that fails."""
     values = {'kind': f'{_KIND} {_FORMAT}', **dataclasses.asdict(about)}
-    with tf.gfile.Open(path + '.partial', 'w') as file:
-        file.write(json.dumps(values, indent=1) + '\n')
-    tf.gfile.Rename(path + '.partial', path, overwrite=True)
+    folders.write_text(prefix + SUFFIX, json.dumps(values, indent=1) + '\n')
 
 
 def read(prefix: str) -> Sidecar | None:
@@ -98,12 +93,12 @@ def read(prefix: str) -> Sidecar | None:
     """
     path = prefix + SUFFIX
     try:
-        text = _content(path)
-        if text is None:
-            return None
+        text = folders.read_text(path, _LARGEST_FILE)
         values = json.loads(text, parse_int=_whole_number)
+    except (FileNotFoundError, NotADirectoryError, tf.errors.NotFoundError):
+        return None
     except (OSError, tf.errors.OpError) as error:
-        raise _unusable(path, f'cannot be read: {errors.shortened(error, 60)}') from error
+        raise _unusable(path, f'cannot be read: {folders.reason(error)[:60]}') from error
     except (ValueError, RecursionError) as error:
         raise _unusable(path, 'is damaged: it is not JSON') from error
     kind = values.get('kind') if isinstance(values, dict) else None
@@ -125,25 +120,6 @@ def from_values(values: Mapping[str, Any], path: str = 'the sidecar') -> Sidecar
     if known['label_names'] is not None:
         known['label_names'] = tuple(known['label_names'])
     return Sidecar(**known)
-
-
-def _content(path: str) -> str | None:
-    """UTF-8 of a file that is there and not large."""
-    if '://' in path:
-        if not tf.gfile.Exists(path):
-            return None
-    else:
-        try:
-            # A pipe would be waited for.
-            if not stat.S_ISREG(os.stat(path).st_mode):
-                raise ValueError('no file')
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-    with tf.io.gfile.GFile(path, 'rb') as file:
-        content = file.read(_LARGEST_FILE + 1)
-    if len(content) > _LARGEST_FILE:
-        raise ValueError('too large')
-    return content.decode()
 
 
 def _whole_number(digits: str) -> int:

@@ -35,12 +35,12 @@ class StepReport:
 
 
 def say(line: str) -> None:
-    """Prints a line at once. A reader that has gone does not keep the run from its end.
+    """Prints one line at once. A reader that has gone does not keep the run from its end.
 
     mpirun closes the pipes of its workers when SIGTERM comes, before they have saved.
     """
     try:
-        print(line, flush=True)
+        print(errors.printable(line), flush=True)
     except OSError as error:
         # What is left in the buffer would fail once more when Python ends.
         nowhere = os.open(os.devnull, os.O_WRONLY)

@@ -1,12 +1,15 @@
 """Flags: the classic names and defaults, checks, refusals, reading back."""
 
 import json
+import math
 import pathlib
+import random
 
 import pytest
 from absl import flags as absl_flags
 
 from runtime import app, flags, options
+from runtime.training import schedules
 from slim import errors
 
 _CLASSIC = json.loads((pathlib.Path(__file__).parents[1] / 'data' / 'flags.json').read_text())
@@ -150,3 +153,57 @@ def test_the_exit_code_of_main_is_the_scripts():
     with pytest.raises(SystemExit) as stopped:
         app.run(lambda: 143, ['script'])
     assert stopped.value.code == 143
+
+
+# Command lines at random: taken, or refused with one short line.
+
+_VALUES = (
+    '0', '1', '7', '-1', '2147483647', '2147483648', '1e9', '1e-320', '0.5', 'nan', '-inf', '1e999',
+    '9' * 5000, '', ',', ' ', 'true', 'no', 'rmsprop', 'cosine', '30,60', '60,30', ',,1', '1,nan',
+    'x' * 3000, 'a\nb', '\x1b[31m', '\x00', '\u202e', '\udcff', '\u0663', '{}', '%s', '../..', '~',
+)  # fmt: skip
+
+
+def _random_command_line(rng, names):
+    for _ in range(rng.randrange(1, 4)):
+        name = rng.choice(names)
+        if rng.random() < 0.1:
+            name = rng.choice((name[:-1], name + 's', 'no' + name, 'x' * 50, '', '-', '\x00', 'é'))
+        value = rng.choice(_VALUES)
+        yield rng.choice((f'--{name}={value}', f'--{name}', f'-{name}={value}', value))
+
+
+def _try_at_random(rounds):
+    rng = random.Random(13)
+    outcomes = {'taken': 0, 'refused': 0}
+    tables = {}
+    for group in (options.Training, options.Evaluation, options.Export):
+        tables[group] = absl_flags.FlagValues()
+        flags.define(group, tables[group])
+    for _ in range(rounds):
+        group, values = rng.choice(list(tables.items()))
+        try:
+            app.parse_flags(['script', *_random_command_line(rng, list(values))], values)
+            chosen = flags.read(group, values)
+            if group is options.Training:
+                length = schedules.run_length(chosen, 1000, 2)
+                rate = schedules.schedule(chosen.schedule, length, 2).rate(5)
+                assert not math.isnan(rate)
+            outcomes['taken'] += 1
+        except errors.SuiteError as error:
+            line = errors.printable(str(error))
+            assert len(line) < 300, line
+            outcomes['refused'] += 1
+        for name in values:
+            values[name].value = values[name].default
+            values[name].present = 0
+    assert min(outcomes.values()) > rounds / 20, outcomes
+
+
+def test_random_command_lines_are_taken_or_refused_in_one_line():
+    _try_at_random(2_000)
+
+
+@pytest.mark.slow
+def test_more_random_command_lines():
+    _try_at_random(10_000)
