@@ -45,6 +45,7 @@ def export(chosen: options.Export, given: Collection[str]) -> int:
     checkpoint = chosen.checkpoint_path and files.find(chosen.checkpoint_path, 'checkpoint_path')
     about = sidecar.read(checkpoint) if checkpoint and not chosen.ignore_sidecar else None
     chosen = settling.settle(chosen, given, about, lookup.same_preprocessing)
+    lookup.check_names(chosen.model_name, source=f'{checkpoint}.json' if about else '')
     told = {'dataset_name', 'dataset_dir'}.isdisjoint(given)
     network = lookup.for_export(chosen, about.num_classes if about and told else None)
     size = network.image_size

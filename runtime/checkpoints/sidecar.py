@@ -50,10 +50,13 @@ class Sidecar:
     tensorflow_version: str
 
 
-def of_training(chosen: options.Training, parts: Any) -> Sidecar:
-    """What a run knows of its checkpoints but the step; `parts` is a `lookup.Parts`."""
+def of_training(chosen: options.Training, parts: Any) -> Sidecar | None:
+    """What a run knows of its checkpoints but the step; `parts` is a `lookup.Parts`.
+
+    None, and a line in the log, for a network of one's own whose name no sidecar can have.
+    """
     dataset = parts.dataset
-    return Sidecar(
+    about = Sidecar(
         model_name=chosen.network.model_name,
         num_classes=parts.network.num_classes,
         labels_offset=chosen.dataset.labels_offset,
@@ -70,6 +73,11 @@ def of_training(chosen: options.Training, parts: Any) -> Sidecar:
         suite_version=SUITE_VERSION,
         tensorflow_version=tf.__version__,
     )
+    wrong = _first_wrong(json.loads(json.dumps(dataclasses.asdict(about))))
+    if wrong:
+        print(f'checkpoints get no {SUFFIX} beside them: {wrong}', flush=True)
+        return None
+    return about
 
 
 def _label_names(names: Mapping[int, str] | None, num_classes: int) -> tuple[str, ...] | None:
@@ -112,14 +120,21 @@ def read(prefix: str) -> Sidecar | None:
 
 def from_values(values: Mapping[str, Any], path: str = 'the sidecar') -> Sidecar:
     """The sidecar of parsed JSON, each value checked; CheckpointError names the first bad one."""
-    for name, check in _CHECKS.items():
-        if not check(values.get(name)):
-            shown = errors.shortened(repr(values.get(name)), 40)
-            raise _unusable(path, f'is damaged: {name} is {shown}')
+    wrong = _first_wrong(values)
+    if wrong:
+        raise _unusable(path, f'is damaged: {wrong}')
     known: dict[str, Any] = {name: values.get(name) for name in _CHECKS}
     if known['label_names'] is not None:
         known['label_names'] = tuple(known['label_names'])
     return Sidecar(**known)
+
+
+def _first_wrong(values: Mapping[str, Any]) -> str:
+    """`NAME is VALUE` of the first value that cannot be; '' where all can."""
+    for name, check in _CHECKS.items():
+        if not check(values.get(name)):
+            return f'{name} is {errors.shortened(repr(values.get(name)), 40)}'
+    return ''
 
 
 def _whole_number(digits: str) -> int:
@@ -145,10 +160,10 @@ def _is_bool(value: Any) -> bool:
     return isinstance(value, bool)
 
 
-def _is_number_from(lowest: int) -> Callable[[Any], bool]:
+def _is_number_from(lowest: int, highest: int = _LARGEST_NUMBER) -> Callable[[Any], bool]:
     def check(value: Any) -> bool:
         is_whole = isinstance(value, int) and not isinstance(value, bool)
-        return is_whole and lowest <= value <= _LARGEST_NUMBER
+        return is_whole and lowest <= value <= highest
 
     return check
 
@@ -174,7 +189,8 @@ _CHECKS: dict[str, Callable[[Any], bool]] = {
     'has_background': _is_bool,
     'preprocessing_name': _is_name,
     'use_grayscale': _is_bool,
-    'image_size': _is_number_from(1),
+    # Above, one batch of a stranger's size would take all memory.
+    'image_size': _is_number_from(1, 8192),
     'dtype': _is_name,
     'moving_average_decay': _is_share,
     'dataset_name': _is_text,

@@ -116,6 +116,16 @@ def test_a_flag_of_fewer_or_more_words_is_suggested(argument, suggestion):
         app.parse_flags(['script', argument])
 
 
+def test_many_choices_are_listed_in_part():
+    many = [f'network_number_{n}' for n in range(100)]
+    listed = errors.did_you_mean('zebra', many)
+    assert listed.startswith('Choose from: network_number_0, network_number_1, ')
+    assert listed.endswith(', ....')
+    assert len(listed) < 200
+    assert errors.did_you_mean('zebra', ['a', 'b']) == 'Choose from: a, b.'
+    assert len(str(errors.unknown_name('network', 'z' * 9000, ['y' * 9000]))) < 300
+
+
 def test_a_flag_as_long_as_a_book_is_one_short_line():
     for argument in ('--' + 'a' * 100_000, '--optimizer=' + '7' * 4000, 'b' * 100_000):
         with pytest.raises(errors.UsageError) as refused:
