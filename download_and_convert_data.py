@@ -9,7 +9,8 @@
 Data sets: cifar10, flowers, imagenette, mnist, visualwakewords, and folder for class folders of
 your own. ImageNet has preprocess_imagenet.py. Without --source_dir the archives are downloaded into
 DATASET_DIR/downloads, where a start that broke off is taken up. --dataset_dir gets the records,
-labels.txt and, last of all, dataset.json. Exit codes: 0 done, 1 failure, 2 wrong command line.
+labels.txt and, last of all, dataset.json. Exit codes: 0 done, 1 failure, 2 wrong command
+line, 3 wrong data.
 """
 
 from __future__ import annotations
@@ -46,6 +47,18 @@ _SETTINGS = {
             'folders train/ and validation/ (0.1 if not given).',
         ),
         flags.DEFINE_integer('split_seed', 0, 'folder: seed of the draw of that part.'),
+        flags.DEFINE_bool(
+            'upright',
+            False,
+            'flowers, imagenette, folder: turn pictures as their EXIF data say. Training reads '
+            'them as they lie in the file.',
+        ),
+        flags.DEFINE_float(
+            'max_megapixels',
+            178.9,
+            'flowers, imagenette, folder: refuse larger pictures, which a small file may claim to '
+            'hold. What is above 178.9 is written smaller, as training could not decode it.',
+        ),
     )
 }
 

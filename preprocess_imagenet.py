@@ -2,13 +2,13 @@
 
 python3 preprocess_imagenet.py --raw_data_dir=RAW --local_scratch_dir=OUT
 
-RAW holds train/ and validation/ (or img_train/ and img_val/): one folder of images per class;
-validation may be flat, with the class of each file in RAW/synset_labels.txt. OUT gets
-train/train-00000-of-01024 ..., validation/validation-00000-of-00128 ... and dataset.json, which the
-other scripts read. After an interruption the same command goes on where it was.
+RAW holds train/ and validation/ (or val/; or img_train/ and img_val/): one folder of images per
+class; validation may be flat, with the class of each file in RAW/synset_labels.txt, and alone. OUT
+gets train/train-00000-of-01024 ..., validation/validation-00000-of-00128 ... and dataset.json,
+which the other scripts read. After an interruption the same command goes on where it was.
 
-Exit codes: 0 done, 1 failure, 2 wrong command line, 3 done, but unreadable files were left out
-(--on_error=skip); OUT/conversion_report.json lists them.
+Exit codes: 0 done, 1 failure, 2 wrong command line, 3 wrong data, or done, but unreadable files
+were left out (--on_error=skip); OUT/conversion_report.json lists them.
 """
 
 from __future__ import annotations
@@ -39,6 +39,23 @@ _ON_ERROR = flags.DEFINE_enum(
 _GRAY_TO_RGB = flags.DEFINE_bool(
     'gray_to_rgb', False, 'Encode gray images anew as RGB. Training reads both.'
 )
+_UPRIGHT = flags.DEFINE_bool(
+    'upright',
+    False,
+    'Turn pictures as their EXIF data say. Training reads them as they lie in the file.',
+)
+_MAX_MEGAPIXELS = flags.DEFINE_float(
+    'max_megapixels',
+    178.9,
+    'Refuse larger pictures, which a small file may claim to hold. What is above 178.9 is written '
+    'smaller, as training could not decode it.',
+)
+_DATASET_NAME = flags.DEFINE_string(
+    'dataset_name',
+    None,
+    'What dataset.json calls the set. Not given: imagenet for its 1,000 synsets, else the name of '
+    'the folder.',
+)
 flags.DEFINE_bool(
     'gcs_upload', False, 'Has no effect: nothing is uploaded. Old commands pass --nogcs_upload.'
 )
@@ -50,16 +67,30 @@ def main() -> int:
         if not flag.value:
             raise UsageError(f'--{flag.name} is missing. Give it a folder.')
 
+    if _UPRIGHT.value and _BOUNDING_BOX_DIR.value:
+        raise UsageError(
+            '--upright and --bounding_box_dir exclude each other: the boxes are for the pictures '
+            'as they lie in their files.'
+        )
+    if not _MAX_MEGAPIXELS.value > 0:
+        raise UsageError(f'--max_megapixels={_MAX_MEGAPIXELS.value:g} must be above 0.')
+
     from datasets.conversion import imagenet_writer, worker_pool
-    from datasets.records.record_writer import Rules
+    from datasets.records.image_files import Rules
 
     converted = imagenet_writer.convert(
         _RAW_DATA_DIR.value,
         _LOCAL_SCRATCH_DIR.value,
         _TRAIN_SHARDS.value,
         _VALIDATION_SHARDS.value,
+        _DATASET_NAME.value,
         bounding_box_dir=_BOUNDING_BOX_DIR.value,
-        rules=Rules(skip_bad=_ON_ERROR.value == 'skip', rgb_only=_GRAY_TO_RGB.value),
+        rules=Rules(
+            skip_bad=_ON_ERROR.value == 'skip',
+            rgb_only=_GRAY_TO_RGB.value,
+            upright=_UPRIGHT.value,
+            max_megapixels=_MAX_MEGAPIXELS.value,
+        ),
         num_workers=_NUM_WORKERS.value or worker_pool.available_cores(),
     )
     for split_name, split in converted.splits.items():

@@ -6,19 +6,20 @@ Looks at checksums, also where a file was cut off, keys, labels, whether the ima
 and empty files, the counts of dataset.json, and images that are in two splits. Prints a table per
 split and class, and each thing that is wrong with file and record number (counted from 0).
 
-Exit codes: 0 all is well, 1 something is wrong, 2 wrong command line.
+Exit codes: 0 all is well, 1 failure, 2 wrong command line, 3 something is wrong with the data.
 """
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from absl import flags
 
 from runtime import app, startup
 from runtime.flags import define_path
-from slim.errors import DataError, UsageError
+from slim.errors import DataError, UsageError, printable
 
 if TYPE_CHECKING:
     from datasets.conversion.verification import Findings
@@ -65,7 +66,7 @@ def main() -> int:
     )
     print_tables(findings)
     for problem in findings.problems[: _MAX_ERRORS.value]:
-        print(problem, file=sys.stderr)
+        print(printable(str(problem)), file=sys.stderr)
     if findings.num_problems:
         raise DataError(
             f'{_DATASET_DIR.value} has {findings.num_problems} errors'
@@ -86,10 +87,21 @@ def print_tables(findings: Findings) -> None:
         )
     print()
     print(f'{"label":>6} ' + ' '.join(f'{name:>10}' for name in splits) + '  name')
-    names = findings.description.labels_to_names() or {}
+    names = _class_names(findings.description.labels_to_names() or {})
     for label in range(int(findings.description.has_background), findings.description.num_classes):
         counts = ' '.join(f'{split.labels[label]:10}' for split in splits.values())
         print(f'{label:6} {counts}  {names.get(label, "")}')
+
+
+def _class_names(names: Mapping[int, str]) -> dict[int, str]:
+    """Names as people know them: `n01440764 tench, Tinca tinca`."""
+    from datasets.records.synsets import synsets_to_names
+
+    known = synsets_to_names()
+    return {
+        label: printable(f'{name} {known[name]}' if name in known else name)
+        for label, name in names.items()
+    }
 
 
 if __name__ == '__main__':

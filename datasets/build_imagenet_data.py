@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 import os
 import sys
 from collections.abc import Sequence
@@ -22,11 +23,12 @@ import numpy as np
 from absl import flags
 
 from datasets.conversion import imagenet_writer, resumable
+from datasets.conversion.progress_bar import tell
 from datasets.conversion.resumable import Plan, SplitPlan
 from datasets.records import image_files, object_boxes, record_files, record_writer
 from datasets.records.image_files import ImageFile
 from datasets.records.object_boxes import Box
-from slim.errors import DataError, SuiteError, UsageError
+from slim.errors import DataError, SuiteError, UsageError, shortened
 
 # Flags of their own, not the program's: importing this module must not change what it accepts.
 FLAGS = flags.FlagValues()
@@ -112,7 +114,7 @@ def _convert(splits: dict[str, list[ImageFile]], names: Sequence[str]) -> None:
         describe=functools.partial(imagenet_writer.describe, 'imagenet', names),
     )
     converted = resumable.convert(plan, FLAGS.num_threads)
-    imagenet_writer.report_odd_files(converted, print)
+    imagenet_writer.report_odd_files(converted, tell)
 
 
 def _read_texts(path: str, synsets: dict[str, int]) -> dict[str, str]:
@@ -129,14 +131,21 @@ def _read_boxes(path: str) -> dict[str, list[Box]]:
     for number, line in enumerate(record_files.read_lines(path), start=1):
         name, *sides = line.split(',')
         try:
-            xmin, ymin, xmax, ymax = map(float, sides)
+            xmin, ymin, xmax, ymax = map(_part, sides)
         except ValueError as error:
             raise DataError(
                 f'{path}, line {number}: expected file name, xmin, ymin, xmax, ymax, '
-                f'not {line[:80]!r}.'
+                f'not {shortened(line)!r}.'
             ) from error
         boxes.setdefault(name, []).append(object_boxes.box(xmin, ymin, xmax, ymax))
     return boxes
+
+
+def _part(text: str) -> float:
+    part = float(text)
+    if not math.isfinite(part):
+        raise ValueError(f'{text} is no part of a side')
+    return part
 
 
 if __name__ == '__main__':

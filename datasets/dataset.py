@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 import tensorflow as tf
 
+from datasets.records import image_kinds
+
 
 @dataclass(frozen=True)
 class Dataset:
@@ -27,6 +29,8 @@ class Dataset:
     parse: Callable[[tf.Tensor], dict[str, tf.Tensor]]
     decode: Callable[[tf.Tensor], tf.Tensor]  # 'encoded' to uint8 [height, width, channels]
     items_to_descriptions: Mapping[str, str] = field(default_factory=dict)
+    image_kind: Callable[[bytes], str] = image_kinds.of  # 'a WebP file', '' for what can be decoded
+    compressions: tuple[str, ...] = ()  # of each record file: '', 'GZIP', 'ZLIB'; () for none
 
     # What slim.dataset_data_provider.DatasetDataProvider reads, beside `data_sources` and
     # `num_samples`: the classic way to images, by queues.

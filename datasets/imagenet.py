@@ -9,14 +9,13 @@ names of the labels come with the package.
 from __future__ import annotations
 
 import dataclasses
-import functools
-import os
 from collections.abc import Mapping
 
 from datasets import record_set
 from datasets.dataset import Dataset
 from datasets.record_set import RecordSet
 from datasets.records.description import Description, Split
+from datasets.records.synsets import synsets_to_names
 
 # Whether labels are given names that people know: 'goldfish, Carassius auratus' for n01443537.
 LOAD_READABLE_NAMES = True
@@ -30,20 +29,11 @@ PUBLISHED = Description(
 )
 
 _BACKGROUND_NAME = 'background'
-# One synset of the challenge per line, sorted, and its words in WordNet 3.0 (Princeton University).
-_SYNSETS_FILE = os.path.join(os.path.dirname(__file__), 'imagenet_labels.txt')
 
 
 def create_readable_names_for_imagenet_labels() -> dict[int, str]:
     """Names of the 1,001 labels; the background is 0. Reads a file of the package, no network."""
     return dict(enumerate([_BACKGROUND_NAME, *synsets_to_names().values()]))
-
-
-@functools.cache
-def synsets_to_names() -> Mapping[str, str]:
-    """The 1,000 synsets of the challenge, sorted, and their names."""
-    with open(_SYNSETS_FILE, encoding='utf-8') as file:
-        return dict(line.rstrip('\n').split(' ', 1) for line in file)
 
 
 def get_split(

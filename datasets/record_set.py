@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -12,6 +13,9 @@ from datasets.dataset import Dataset
 from datasets.records import description, example_format, label_file, record_files
 from datasets.records.description import Description, Split
 from slim.errors import DataError, UsageError, unknown_name
+
+# Records by which an estimate may differ from the published number, as a factor.
+_FAR = 1.5
 
 
 @dataclass(frozen=True)
@@ -54,22 +58,27 @@ def get_split(
     if split_name not in about.splits:
         raise unknown_name('split', split_name, about.splits)
     files = _find_files(record_set, about, split_name, dataset_dir, file_pattern)
+    split = about.splits[split_name]
+    num_samples = _num_samples(split, files, chosen=file_pattern is not None)
+    if described is None and num_samples == split.num_samples:
+        num_samples = _published_or_counted(about, split_name, files, dataset_dir)
     labels_to_names = (
         (described.labels_to_names() if described else None)
-        or _labels_file(dataset_dir, about.num_classes)
+        or _labels_file(dataset_dir, about, is_described=described is not None)
         or about.labels_to_names()
     )
     return Dataset(
         name=about.name,
         split_name=split_name,
         data_sources=files,
-        num_samples=_num_samples(about.splits[split_name], files, chosen=file_pattern is not None),
+        num_samples=num_samples,
         num_classes=about.num_classes,
         has_background=about.has_background,
         labels_to_names=labels_to_names,
         parse=example_format.parse_example,
         decode=record_set.decode,
         items_to_descriptions=example_format.ITEMS_TO_DESCRIPTIONS,
+        compressions=record_files.compressions(files),
     )
 
 
@@ -116,21 +125,54 @@ def _num_samples(split: Split, files: tuple[str, ...], chosen: bool) -> int:
     )
 
 
-def _labels_file(dataset_dir: str, num_classes: int) -> Mapping[int, str] | None:
+def _published_or_counted(
+    about: Description, split_name: str, files: tuple[str, ...], dataset_dir: str
+) -> int:
+    """The published number, unless the files show that they are another set.
+
+    To count the records of ImageNet takes minutes on a slow disk, so that what is there is
+    estimated from the first file, and counted where that is far from the published number.
+    """
+    published = about.splits[split_name].num_samples
+    sizes = [tf.io.gfile.stat(path).length for path in files]
+    estimate = record_files.count_records(files[0]) * sum(sizes) / max(sizes[0], 1)
+    if published / _FAR < estimate < published * _FAR:
+        return published
+    count = sum(map(record_files.count_records, files))
+    if not count:
+        raise DataError(f'The files of the split {split_name!r} in {dataset_dir} have no records.')
+    print(
+        f'note: {dataset_dir} has no {description.FILE_NAME}. It has {count} records of the split '
+        f'{split_name!r}, not the {published} of {about.name}, whose {about.num_classes} classes '
+        'are taken; a set of your own needs that file.',
+        file=sys.stderr,
+    )
+    return count
+
+
+def _labels_file(
+    dataset_dir: str, about: Description, is_described: bool
+) -> Mapping[int, str] | None:
     """The names in labels.txt, which has to name every label; None where there is no such file."""
+    num_classes = about.num_classes
+    way_out = (
+        'Mend the file or remove it.'
+        if is_described
+        else f'These are the classes of {about.name}, as there is no {description.FILE_NAME}: for '
+        'a set of your own write that file, else mend this one.'
+    )
     if not label_file.exists(dataset_dir):
         return None
     names = label_file.read(dataset_dir)
     path = os.path.join(dataset_dir, label_file.FILE_NAME)
     if len(names) != num_classes:
         raise DataError(
-            f'{path} names {len(names)} labels, but the set has {num_classes} classes. '
-            'Mend the file or remove it.'
+            f'{path} names {len(names)} labels, but the set has {num_classes} classes. {way_out}'
         )
     if sorted(names) != list(range(num_classes)):
         strange = next(label for label in names if label >= num_classes)
         raise DataError(
             f'{path} names the label {strange}, but the labels of the set are 0 to '
-            f'{num_classes - 1}. Mend the file or remove it.'
+            f'{num_classes - 1}. {way_out}'
         )
     return names

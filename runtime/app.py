@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
@@ -25,6 +26,10 @@ def run(main: Callable[[], int | None], argv: Sequence[str] | None = None) -> No
     error; anything else keeps its traceback.
     """
     argv = list(sys.argv if argv is None else argv)
+    for stream in (sys.stdout, sys.stderr):
+        # Names of files may hold what the terminal's encoding, or any, cannot express.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors='backslashreplace')
     program = os.path.basename(argv[0])
     if _HELP_FLAGS & set(argv[1:]):
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `--help | head` is no error.

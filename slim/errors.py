@@ -8,7 +8,6 @@ loss is not finite, 5 where the device is missing or does not do, and 1 for the 
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Iterable
 
 
@@ -54,21 +53,23 @@ class NonFiniteLossError(SuiteError, ArithmeticError):
     exit_code = 4
 
 
-# What changes the look of a line, or ends it, when it is printed: control characters, line ends of
-# Unicode, marks that turn the direction of writing, and halves of characters (from file names).
-_UNPRINTABLE = re.compile(
-    '[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]'
-)
-
-
 def printable(text: str) -> str:
-    """`text` on one line, control characters as `\\n`, `\\x1b`: for names that come from data."""
-    return _UNPRINTABLE.sub(lambda found: found[0].encode('unicode_escape').decode(), text)
+    """`text` in one line that does nothing to a terminal and can be written in any encoding.
+
+    For names that come from data. Control characters, line ends, marks that turn the direction of
+    writing and halves of characters become `\\x1b`, `\\n`, `\\u202e`, `\\udce9`.
+    """
+    return ''.join(
+        letter if letter.isprintable() else letter.encode('unicode_escape').decode()
+        for letter in text
+    )
 
 
-def shortened(text: object, limit: int) -> str:
+def shortened(text: object, limit: int = 80) -> str:
     """At most `limit` characters of one line; what is left out of its middle is ` ... `."""
-    line = printable(str(text))
+    line = str(text)
+    # What is left out anyway, of a value of a megabyte, need not be made printable.
+    line = printable(line if len(line) <= 2 * limit else line[:limit] + line[-limit:])
     if len(line) <= limit:
         return line
     tail = (limit - 5) // 3

@@ -6,6 +6,7 @@ import dataclasses
 import os
 from collections.abc import Iterator, Sequence
 
+from datasets.conversion import source_files
 from datasets.records import record_files
 from datasets.records.image_files import ImageFile
 from slim.errors import DataError
@@ -34,7 +35,7 @@ def attach(splits: dict[str, list[ImageFile]], folder: str) -> dict[str, list[Im
     """
     if not os.path.isdir(folder):
         raise DataError(f'There is no folder {folder!r}. Give it with --bounding_box_dir.')
-    names = set(xml_files(folder))
+    names = {source_files.normal(name): name for name in xml_files(folder)}
     if not names:
         raise DataError(
             f'{folder} holds no XML file of boxes; expected n01440764/n01440764_18.xml and so on.'
@@ -53,19 +54,25 @@ def attach(splits: dict[str, list[ImageFile]], folder: str) -> dict[str, list[Im
 
 def xml_files(folder: str) -> Iterator[str]:
     """Paths of the XML files below `folder`, relative to it, sorted."""
-    for parent, folders, files in os.walk(folder):
+
+    def unreadable(error: OSError) -> None:
+        raise DataError(f'{error.filename} cannot be read: {error.strerror}') from error
+
+    for parent, folders, files in os.walk(folder, onerror=unreadable):
         folders.sort()
         for name in sorted(files):
             if name.endswith(_SUFFIX) and not name.startswith('.'):
                 yield os.path.relpath(os.path.join(parent, name), folder)
 
 
-def _attach(image: ImageFile, places: Sequence[str], folder: str, names: set[str]) -> ImageFile:
+def _attach(
+    image: ImageFile, places: Sequence[str], folder: str, names: dict[str, str]
+) -> ImageFile:
     """Takes the image's file out of `names`."""
-    stem = os.path.splitext(os.path.basename(image.path))[0]
+    stem = source_files.normal(os.path.splitext(os.path.basename(image.path))[0])
     for place in places:
         name = place.format(synset=image.synset, stem=stem) + _SUFFIX
         if name in names:
-            names.remove(name)
-            return dataclasses.replace(image, annotation=os.path.join(folder, name))
+            path = os.path.join(folder, names.pop(name))
+            return dataclasses.replace(image, annotation=path)
     return image

@@ -14,6 +14,7 @@ from datasets.conversion.downloads import RemoteFile
 from datasets.conversion.progress_bar import Progress
 from datasets.conversion.set_writer import Workplace
 from datasets.records.description import Description
+from datasets.records.image_files import DEFAULT_RULES, Rules
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,11 @@ class Settings:
     foreground_class_of_interest: str = 'person'
     validation_fraction: float | None = None
     split_seed: int = 0
+    upright: bool = False
+    max_megapixels: float = DEFAULT_RULES.max_megapixels
+
+    def rules(self) -> Rules:
+        return Rules(upright=self.upright, max_megapixels=self.max_megapixels)
 
 
 @dataclass(frozen=True)

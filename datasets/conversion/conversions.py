@@ -16,7 +16,7 @@ from datasets.conversion import (
 )
 from datasets.conversion.conversion import Conversion, Settings
 from datasets.conversion.downloads import NetworkError
-from datasets.conversion.progress_bar import Progress
+from datasets.conversion.progress_bar import Progress, tell
 from datasets.conversion.source_files import MissingSourceError
 from datasets.records.description import Description
 from slim.errors import DataError, UsageError, unknown_name
@@ -42,7 +42,7 @@ def convert(
     source_dir: str | None = None,
     settings: Settings | None = None,
     given: Collection[str] = (),
-    progress: Progress = print,
+    progress: Progress = tell,
 ) -> Description:
     """Writes the records of the data set `name` into `dataset_dir`, with labels.txt, dataset.json.
 
@@ -100,6 +100,8 @@ def _check_settings(conversion: Conversion, settings: Settings, given: Collectio
             f'--small_object_area_threshold={threshold} must be a part of the image, at least 0 '
             'and below 1.'
         )
+    if not settings.max_megapixels > 0:
+        raise UsageError(f'--max_megapixels={settings.max_megapixels:g} must be above 0.')
     if fraction is not None and not 0 < fraction < 1:
         raise UsageError(f'--validation_fraction={fraction} must be above 0 and below 1.')
 

@@ -82,7 +82,7 @@ def convert_flowers(
             split_name,
             f'flowers_{split_name}_{{0:05d}}-of-{{1:05d}}.tfrecord',
             flowers.NUM_SHARDS,
-            _examples(images, progress),
+            _examples(images, settings, progress),
             len(images),
             progress,
         )
@@ -146,7 +146,7 @@ def convert_imagenette(
         classes = source_files.read_class_folders(folder)
         source_files.check_classes(folder, classes, synsets)
         parts[split_name] = _image_files(classes, synsets, imagenette.SYNSETS_TO_NAMES)
-    splits = _write_splits(parts, place, progress)
+    splits = _write_splits(parts, place, settings, progress)
     _compare('Imagenette', splits, imagenette.SPLITS_TO_SIZES, progress)
     return Description(
         imagenette.PUBLISHED.name,
@@ -170,57 +170,65 @@ def convert_folder(
 ) -> Description:
     """Writes a tree with split folders as it is, and holds back a part of one without.
 
-    The part is drawn by lot in each class; a class of one image is for training alone.
+    The part is drawn by lot in each class; a class of one image is for training alone. A folder for
+    a split has class folders in it; one of such a name with images is a class.
     """
-    names = source_files.folders(source.path)
-    has_splits = 'train' in names and bool(source_files.folders(os.path.join(source.path, 'train')))
+    has_splits = any(
+        source_files.folders(os.path.join(source.path, name))
+        for name in source_files.folders(source.path)
+        if name in _SPLIT_FOLDERS
+    )
     read = _read_split_folders if has_splits else _read_single_tree
-    classes, parts = read(source.path, settings)
+    classes, parts = read(source.path, settings, progress)
     return Description(
-        os.path.basename(os.path.realpath(source.path)),
+        source_files.set_name(source.path),
         len(classes),
         has_background=False,
-        splits=_write_splits(parts, place, progress),
+        splits=_write_splits(parts, place, settings, progress),
         label_names=tuple(classes),
     )
 
 
 def _read_split_folders(
-    root: str, settings: Settings
+    root: str, settings: Settings, progress: Progress
 ) -> tuple[list[str], dict[str, list[ImageFile]]]:
     if settings.validation_fraction is not None:
         raise UsageError(
             f'--validation_fraction has no use: {root} has a folder for each split already.'
         )
     folders: dict[str, str] = {}
-    for name in source_files.folders(root):
+    names = source_files.folders(root)
+    known = next(name for name in _SPLIT_FOLDERS if name in names)
+    for name in names:
         split_name = _SPLIT_FOLDERS.get(name)
         if split_name is None or split_name in folders:
             raise DataError(
-                f'{root} has train/ and {name}/, but only {", ".join(_SPLIT_FOLDERS)} are taken '
+                f'{root} has {known}/ and {name}/, but only {", ".join(_SPLIT_FOLDERS)} are taken '
                 'for splits, and one folder for each. Move the other folders away.'
             )
         folders[split_name] = os.path.join(root, name)
-    if len(folders) == 1:
+    if list(folders) == ['train']:
         raise DataError(
             f'{root} has train/ but no validation/. Add it, or give {folders["train"]} with '
             '--source_dir to hold back a part of it.'
         )
     trees = {split: source_files.read_class_folders(path) for split, path in folders.items()}
-    classes = list(trees['train'])
+    # Training first, then in the order of the table.
+    order = [name for name in dict.fromkeys(_SPLIT_FOLDERS.values()) if name in trees]
+    classes = list(trees[order[0]])
     for split_name, tree in trees.items():
         if strange := sorted(set(tree) - set(classes)):
             raise DataError(
-                f'{folders[split_name]} has class folders that {folders["train"]} has not: '
+                f'{folders[split_name]} has class folders that {folders[order[0]]} has not: '
                 f'{record_files.listed(strange)}.'
             )
-    # Training first, then in the order of the table.
-    order = [name for name in dict.fromkeys(_SPLIT_FOLDERS.values()) if name in trees]
+    if 'train' not in trees:
+        progress(f'{root} has no images to train on: the set is for evaluation only')
     return classes, {name: _image_files(trees[name], classes) for name in order}
 
 
 def _read_single_tree(
-    root: str, settings: Settings
+    root: str, settings: Settings, progress: Progress
 ) -> tuple[list[str], dict[str, list[ImageFile]]]:
     fraction = settings.validation_fraction
     fraction = _VALIDATION_FRACTION if fraction is None else fraction
@@ -235,6 +243,11 @@ def _read_single_tree(
         parts['train'] += images[held_back:]
     if not parts['validation']:
         raise DataError(f'{root} has one image per class; nothing can be held back of them.')
+    if alone := [name for name in classes if len(tree[name]) == 1]:
+        progress(
+            f'{len(alone)} classes have one image, which is for training, so that validation has '
+            f'none of them: {record_files.listed(alone)}'
+        )
     return classes, parts
 
 
@@ -269,7 +282,10 @@ def _image_files(
 
 
 def _write_splits(
-    parts: Mapping[str, list[ImageFile]], place: Workplace, progress: Progress
+    parts: Mapping[str, list[ImageFile]],
+    place: Workplace,
+    settings: Settings,
+    progress: Progress,
 ) -> dict[str, Split]:
     """Classic names; neighbours in the training files should be of different classes."""
     splits = {}
@@ -277,17 +293,19 @@ def _write_splits(
         in_order = record_writer.shuffled(images, _SHUFFLE_SEED)
         num_shards = min(-(-len(images) // _IMAGES_PER_SHARD), _MAX_SHARDS)
         written = split_writer.write_split(
-            in_order, place.records, split_name, num_shards, progress
+            in_order, place.records, split_name, num_shards, progress, rules=settings.rules()
         )
         _report_reencoded(written.reencoded, progress)
         splits[split_name] = Split(written.num_samples, written.num_shards)
     return splits
 
 
-def _examples(images: Sequence[ImageFile], progress: Progress) -> Iterator[tf.train.Example]:
+def _examples(
+    images: Sequence[ImageFile], settings: Settings, progress: Progress
+) -> Iterator[tf.train.Example]:
     reencoded = []
     for image in images:
-        example, is_new = image_files.make_record(image)
+        example, is_new = image_files.make_record(image, settings.rules())
         if is_new:
             reencoded.append(image.path)
         yield example
@@ -309,6 +327,7 @@ def _compare(
     conversion.compare_with_published(name, counts, sizes, progress)
 
 
+_PICTURES = ('upright', 'max_megapixels')
 _SHARDS = tuple(f'{name}-?????-of-?????' for name in ('train', 'validation', 'test'))
 
 FLOWERS = Conversion(
@@ -316,6 +335,7 @@ FLOWERS = Conversion(
     find_flowers,
     convert_flowers,
     file_patterns=(flowers.FILE_PATTERN % '*',),
+    settings=_PICTURES,
     remote_files=(
         RemoteFile(
             'http://download.tensorflow.org/example_images/flower_photos.tgz',
@@ -329,6 +349,7 @@ IMAGENETTE = Conversion(
     find_imagenette,
     convert_imagenette,
     file_patterns=_SHARDS,
+    settings=_PICTURES,
     remote_files=(
         RemoteFile(
             'https://s3.amazonaws.com/fast-ai-imageclas/imagenette2-160.tgz',
@@ -342,5 +363,5 @@ FOLDER = Conversion(
     find_folder,
     convert_folder,
     file_patterns=_SHARDS,
-    settings=('validation_fraction', 'split_seed'),
+    settings=('validation_fraction', 'split_seed', *_PICTURES),
 )

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from PIL import Image
 
 from datasets.conversion import split_writer
-from datasets.conversion.progress_bar import Progress
+from datasets.conversion.progress_bar import Progress, tell
 from datasets.records import description, record_files
 from datasets.records.description import Description, Split
 from datasets.records.image_files import ImageFile
@@ -53,7 +53,7 @@ def default_cache_dir() -> str:
     return os.path.join(caches, 'tf-slim-suite')
 
 
-def ensure_sample(cache_dir: str | None = None, progress: Progress = print) -> str:
+def ensure_sample(cache_dir: str | None = None, progress: Progress = tell) -> str:
     """The folder of the sample's records, which is written first if it is not there or not whole.
 
     Beside the records (32x32 gray JPEG, labels 0..9, 1,437 to train and 360 held out) and

@@ -1,6 +1,7 @@
 """ILSVRC-2012's extracted archives, or any tree of class folders, as TFRecords.
 
-Two published layouts are read, `train/` with `validation/` and `img_train/` with `img_val/`:
+Two published layouts are read, `train/` with `validation/` (or `val/`) and `img_train/` with
+`img_val/`; of a set to evaluate on, the latter alone.
 
     RAW/train/n01440764/*.JPEG ...        one folder per class, named by its synset
     RAW/validation/n01440764/*.JPEG ...   the same, or flat: RAW/validation/*.JPEG with
@@ -17,20 +18,25 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from datasets.conversion import bounding_boxes, resumable
-from datasets.conversion.progress_bar import Progress
+from datasets.conversion import bounding_boxes, resumable, source_files
+from datasets.conversion.progress_bar import Progress, tell
 from datasets.conversion.resumable import Converted, Plan, SplitPlan
 from datasets.records import record_files
 from datasets.records.description import Description, Split
 from datasets.records.image_files import ImageFile
 from datasets.records.record_writer import DEFAULT_RULES, Rules, WrittenSplit, shuffled
+from datasets.records.synsets import synsets_to_names
 from slim.errors import DataError, UsageError
 
-_LAYOUTS = (('train', 'validation'), ('img_train', 'img_val'))
+_SPLIT_FOLDERS = {
+    'train': ('train', 'img_train'),
+    'validation': ('validation', 'val', 'img_val'),
+}
 _SYNSETS_FILE = 'synset_labels.txt'
 SHUFFLE_SEED = 12345
 
 _BACKGROUND_NAME = 'background'
+_IMAGENET = 'imagenet'
 
 
 @dataclass(frozen=True)
@@ -46,8 +52,8 @@ def convert(
     output_dir: str,
     train_shards: int = 1024,
     validation_shards: int = 128,
-    name: str = 'imagenet',
-    progress: Progress = print,
+    name: str | None = None,
+    progress: Progress = tell,
     *,
     bounding_box_dir: str | None = None,
     rules: Rules = DEFAULT_RULES,
@@ -55,6 +61,7 @@ def convert(
 ) -> Converted:
     """Writes the tree `raw_data_dir` into `output_dir`/train and /validation, then dataset.json.
 
+    `name` is None for 'imagenet', if the classes are its 1,000 synsets, or else that of the folder.
     Everything that can be checked is checked before the first file is written; an interrupted call
     is continued by the next one (`resumable.py`). Raises UsageError for numbers or folders that
     make no sense, DataError for a tree that is not as above or holds a bad file, OutputError for a
@@ -71,12 +78,17 @@ def convert(
         )
     raw = read_tree(raw_data_dir)
     splits = raw.splits
+    if 'train' not in splits:
+        progress(f'{raw_data_dir} has no images to train on: the set is for evaluation only')
+    if name is None:
+        is_imagenet = raw.synsets == tuple(synsets_to_names())
+        name = _IMAGENET if is_imagenet else source_files.set_name(raw_data_dir)
     if bounding_box_dir is not None:
         splits = bounding_boxes.attach(splits, bounding_box_dir)
     # Neighbours in the training files should be of different classes; validation has no order.
     in_order = {
-        'train': shuffled(splits['train'], SHUFFLE_SEED),
-        'validation': splits['validation'],
+        split_name: shuffled(images, SHUFFLE_SEED) if split_name == 'train' else images
+        for split_name, images in splits.items()
     }
     plan = Plan(
         images_dir=raw_data_dir,
@@ -85,7 +97,7 @@ def convert(
             split_name: SplitPlan(images, num_shards[split_name], folder=split_name)
             for split_name, images in in_order.items()
         },
-        flags={f'{split_name}_shards': count for split_name, count in num_shards.items()},
+        flags={f'{split_name}_shards': num_shards[split_name] for split_name in in_order},
         describe=functools.partial(describe, name, raw.synsets),
         rules=rules,
     )
@@ -124,51 +136,72 @@ def report_odd_files(converted: Converted, progress: Progress) -> None:
 
 def read_tree(raw_data_dir: str) -> RawImages:
     """Lists the images of a tree; the files themselves are not opened."""
-    train_dir, validation_dir = _find_layout(raw_data_dir)
-    synsets = tuple(_folders(train_dir))
-    if not synsets:
-        raise DataError(
-            f'{train_dir} has no class folders; expected one folder of images per class.'
-        )
-    labels = {synset: label for label, synset in enumerate(synsets, start=1)}
-    train = read_class_folders(train_dir, labels)
-    if _folders(validation_dir):
-        validation = read_class_folders(validation_dir, labels)
+    found = _find_splits(raw_data_dir)
+    train_dir, validation_dir = found.get('train'), found['validation']
+    synsets_file = os.path.join(raw_data_dir, _SYNSETS_FILE)
+    is_flat = not source_files.folders(validation_dir)
+    if train_dir is not None or not is_flat:
+        classes_dir = train_dir or validation_dir
+        synsets = tuple(source_files.class_folders(classes_dir))
+        if not synsets:
+            raise DataError(
+                f'{classes_dir} has no class folders; expected one folder of images per class.'
+            )
     else:
-        validation = _read_flat(validation_dir, os.path.join(raw_data_dir, _SYNSETS_FILE), labels)
-    return RawImages(synsets, {'train': train, 'validation': validation})
+        synsets = tuple(sorted(set(_read_synsets(synsets_file, validation_dir))))
+    labels = {synset: label for label, synset in enumerate(synsets, start=1)}
+    splits = {}
+    if train_dir is not None:
+        splits['train'] = read_class_folders(train_dir, labels)
+    if is_flat:
+        splits['validation'] = _read_flat(validation_dir, synsets_file, labels)
+    else:
+        splits['validation'] = read_class_folders(validation_dir, labels)
+    return RawImages(synsets, splits)
 
 
-def _find_layout(raw_data_dir: str) -> tuple[str, str]:
+def _find_splits(raw_data_dir: str) -> dict[str, str]:
+    """Split to its folder. Validation may be alone, but not beside a folder of another name."""
     if not os.path.isdir(raw_data_dir):
         raise DataError(f'There is no folder {raw_data_dir!r}. Give it with --raw_data_dir.')
-    folders = _folders(raw_data_dir)
-    for layout in _LAYOUTS:
-        if set(layout) <= set(folders):
-            train, validation = layout
-            return os.path.join(raw_data_dir, train), os.path.join(raw_data_dir, validation)
-    expected = ' or '.join(f'{train}/ and {validation}/' for train, validation in _LAYOUTS)
-    raise DataError(
-        f'{raw_data_dir} must hold the folders {expected}; found {record_files.listed(folders)}.'
-    )
+    folders = source_files.folders(raw_data_dir)
+    found = {
+        split_name: [name for name in names if name in folders]
+        for split_name, names in _SPLIT_FOLDERS.items()
+    }
+    for names in found.values():
+        if len(names) > 1:
+            raise DataError(
+                f'{raw_data_dir} holds both {names[0]}/ and {names[1]}/. Move one of them away.'
+            )
+    if not found['validation'] or (not found['train'] and len(folders) > 1):
+        raise DataError(
+            f'{raw_data_dir} must hold the folders train/ and validation/ (or val/; or img_train/ '
+            'and img_val/), or validation/ alone for a set to evaluate on; found '
+            f'{record_files.listed(folders)}.'
+        )
+    return {
+        split_name: os.path.join(raw_data_dir, names[0])
+        for split_name, names in found.items()
+        if names
+    }
 
 
 def read_class_folders(folder: str, labels: Mapping[str, int]) -> list[ImageFile]:
     """The images of one folder per class, sorted. `labels` by the name of the class."""
-    stray = _files(folder)
+    stray = source_files.files(folder)
     if stray:
         raise DataError(
             f'{folder} has both class folders and files ({record_files.listed(stray)}); '
             'move the files away.'
         )
     images = []
-    for synset in _folders(folder):
+    for synset, class_dir in source_files.class_folders(folder).items():
         _check_synset(synset, labels, folder)
-        class_dir = os.path.join(folder, synset)
-        names = _files(class_dir)
+        names = source_files.files(class_dir)
         if not names:
             raise DataError(f'The class folder {class_dir} has no images.')
-        if _folders(class_dir):
+        if source_files.folders(class_dir):
             raise DataError(
                 f'The class folder {class_dir} has folders in it; expected images only.'
             )
@@ -179,15 +212,10 @@ def read_class_folders(folder: str, labels: Mapping[str, int]) -> list[ImageFile
 
 
 def _read_flat(folder: str, synsets_file: str, labels: Mapping[str, int]) -> list[ImageFile]:
-    names = _files(folder)
+    names = source_files.files(folder)
     if not names:
         raise DataError(f'{folder} has no images.')
-    if not os.path.isfile(synsets_file):
-        raise DataError(
-            f'{folder} has images without class folders, and there is no {synsets_file} to name '
-            'the synset of each, one per line.'
-        )
-    synsets = [line.strip() for line in record_files.read_lines(synsets_file)]
+    synsets = _read_synsets(synsets_file, folder)
     if len(synsets) != len(names):
         raise DataError(
             f'{synsets_file} has {len(synsets)} lines, but {folder} has {len(names)} images.'
@@ -200,32 +228,18 @@ def _read_flat(folder: str, synsets_file: str, labels: Mapping[str, int]) -> lis
     ]
 
 
+def _read_synsets(path: str, folder: str) -> list[str]:
+    """The class of each image of `folder`."""
+    if not os.path.isfile(path):
+        raise DataError(
+            f'{folder} has images without class folders, and there is no {path} to name '
+            'the synset of each, one per line.'
+        )
+    return [source_files.normal(line.strip()) for line in record_files.read_lines(path)]
+
+
 def _check_synset(synset: str, labels: Mapping[str, int], where: str) -> None:
     if synset not in labels:
         raise DataError(
             f'{where} names the class {synset!r}, for which there is no training folder.'
         )
-
-
-def _folders(folder: str) -> list[str]:
-    """Sorted names of the visible folders in `folder`."""
-    names = [entry.name for entry in _entries(folder) if entry.is_dir()]
-    for name in names:
-        if not name.isprintable():  # Nor are names that are not UTF-8.
-            raise DataError(f'{folder} has a folder with a name that cannot be used: {name!r}.')
-    return names
-
-
-def _files(folder: str) -> list[str]:
-    """Sorted names of the visible files in `folder`; every one has to be an image."""
-    return [entry.name for entry in _entries(folder) if entry.is_file()]
-
-
-def _entries(folder: str) -> list[os.DirEntry[str]]:
-    """What is visible in `folder`, sorted by name."""
-    try:
-        with os.scandir(folder) as entries:
-            visible = [entry for entry in entries if not entry.name.startswith('.')]
-    except OSError as error:
-        raise DataError(f'{folder} cannot be read: {error.strerror}') from error
-    return sorted(visible, key=lambda entry: entry.name)

@@ -6,7 +6,15 @@ import sys
 import time
 from collections.abc import Callable
 
+from slim.errors import printable
+
 Progress = Callable[[str], object]  # receives lines of text
+
+
+def tell(line: str) -> None:
+    """Prints a line, in which names of files do nothing to the terminal."""
+    print(printable(line))
+
 
 _BAR_WIDTH = 20
 _REDRAW_SECS, _LINE_SECS = 0.2, 30.0
@@ -16,7 +24,7 @@ _ERASE_LINE = '\r\x1b[K'
 class ProgressBar:
     """Counts up to `total` units and says rate and time left.
 
-    `say` gets whole lines. Where it is `print` and standard output is a terminal, there is a bar
+    `say` gets whole lines. Where it prints and standard output is a terminal, there is a bar
     instead, below the lines. `already` units were done before the start and are not in the rate.
     """
 
@@ -24,14 +32,14 @@ class ProgressBar:
         self,
         total: int,
         unit: str,
-        say: Progress = print,
+        say: Progress = tell,
         already: int = 0,
         clock: Callable[[], float] = time.monotonic,
     ):
         self._total, self._unit, self._already = total, unit, already
         self._done = already
         self._say = say
-        self._bar = say is print and sys.stdout.isatty()
+        self._bar = say in (print, tell) and sys.stdout.isatty()
         self._clock = clock
         self._begin = self._shown = clock()
 

@@ -20,7 +20,7 @@ from typing import Any
 
 from datasets.conversion import worker_pool
 from datasets.conversion.journal import Journal
-from datasets.conversion.progress_bar import Progress, ProgressBar
+from datasets.conversion.progress_bar import Progress, ProgressBar, tell
 from datasets.records import atomic_files, description, record_files, record_writer
 from datasets.records.description import Description
 from datasets.records.image_files import ImageFile
@@ -79,7 +79,7 @@ class Converted:
         return sum(len(split.skipped) for split in self.splits.values())
 
 
-def convert(plan: Plan, num_workers: int = 1, progress: Progress = print) -> Converted:
+def convert(plan: Plan, num_workers: int = 1, progress: Progress = tell) -> Converted:
     """Writes the set, or the rest of it. A set that this call has finished before stays.
 
     Raises DataError for an image that is missing or, unless it may be skipped, unreadable;
@@ -126,7 +126,9 @@ class _Work:
         for shard in self.shards:
             self._read_sizes(shard, names)
         self._identity: dict[str, Any] = {
-            'flags': dict(plan.flags) | {'gray_to_rgb': plan.rules.rgb_only},
+            'flags': dict(plan.flags)
+            | {'gray_to_rgb': plan.rules.rgb_only}
+            | ({'upright': True} if plan.rules.upright else {}),
             'images': {name: len(split.images) for name, split in plan.splits.items()},
             'names': names.hexdigest(),
         }
@@ -316,12 +318,14 @@ class _Work:
 
     def _change(self, before: Mapping[str, Any]) -> str:
         """What differs from a run that `before` is the identity of, '' for nothing."""
-        for flag, value in self._identity['flags'].items():
-            old = before['flags'].get(flag)
+        for flag in {**before['flags'], **self._identity['flags']}:
+            old = before['flags'].get(flag, False)
+            value = self._identity['flags'].get(flag, False)
             if old != value:
                 return f'--{flag} was {old}, now it is {value}'
-        for split_name, number in self._identity['images'].items():
-            old = before['images'].get(split_name)
+        for split_name in {**before['images'], **self._identity['images']}:
+            old = before['images'].get(split_name, 0)
+            number = self._identity['images'].get(split_name, 0)
             if old != number:
                 return f'there were {old} images for {split_name}, now there are {number}'
         if before['names'] != self._identity['names']:

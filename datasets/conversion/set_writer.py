@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
-from datasets.conversion.progress_bar import Progress
+from datasets.conversion.progress_bar import Progress, tell
 from datasets.records import atomic_files, description, label_file, record_files
 from datasets.records.description import Description, Split
 from datasets.records.record_writer import shard_ranges
@@ -114,7 +114,7 @@ def write_shards(
     num_shards: int,
     examples: Iterable[tf.train.Example],
     num_samples: int,
-    progress: Progress = print,
+    progress: Progress = tell,
 ) -> Split:
     """Writes a split's records, in their order, into `folder`, whose files nobody reads yet.
 

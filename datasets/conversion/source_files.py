@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from collections.abc import Collection, Sequence
 
 from datasets.records.record_files import listed
-from slim.errors import DataError
+from slim.errors import DataError, printable
 
+# Names of `dataset_factory.datasets_map`, which imports TensorFlow.
+KNOWN_SETS = (
+    'cifar10',
+    'flowers',
+    'folder',
+    'imagenet',
+    'imagenette',
+    'mnist',
+    'visualwakewords',
+)
 _IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.gif', '.bmp', '.webp', '.tif', '.tiff')
 
 
@@ -16,15 +27,68 @@ class MissingSourceError(DataError):
 
 
 def folders(folder: str) -> list[str]:
-    """Sorted names of the visible folders in `folder`."""
-    with os.scandir(folder) as entries:
-        return sorted(e.name for e in entries if e.is_dir() and not e.name.startswith('.'))
+    """Sorted names of the visible folders in `folder`. DataError for one that cannot be used."""
+    names = [entry.name for entry in _entries(folder) if entry.is_dir()]
+    for name in names:
+        if not name.isprintable():  # Nor are names that are not UTF-8.
+            raise DataError(
+                f'{folder} has a folder with a name that cannot be used: {name!r}. Rename it.'
+            )
+    return names
 
 
 def files(folder: str) -> list[str]:
     """Sorted names of the visible files in `folder`."""
-    with os.scandir(folder) as entries:
-        return sorted(e.name for e in entries if e.is_file() and not e.name.startswith('.'))
+    return [entry.name for entry in _entries(folder) if entry.is_file()]
+
+
+def class_folders(folder: str) -> dict[str, str]:
+    """Name of the class to its folder, sorted by name.
+
+    Unicode has several forms of the same name, and which one a file has depends on the system that
+    it came from: 'é' is one character or two. DataError where a class has two folders by that.
+    """
+    classes: dict[str, str] = {}
+    for name in folders(folder):
+        class_name = normal(name)
+        if class_name in classes:
+            raise DataError(
+                f'{folder} has two folders {class_name!r}, whose names are written in different '
+                'forms of Unicode (NFC and NFD). Put their images into one.'
+            )
+        classes[class_name] = os.path.join(folder, name)
+    return {name: classes[name] for name in sorted(classes)}
+
+
+def normal(name: str) -> str:
+    """The name in one form of Unicode, NFC."""
+    return unicodedata.normalize('NFC', name)
+
+
+def set_name(folder: str) -> str:
+    """A name for the set in `folder`: that of the folder, unless a known set is called so."""
+    name = normal(printable(os.path.basename(os.path.realpath(folder))))
+    return f'my_{name}' if name in KNOWN_SETS else name
+
+
+def _entries(folder: str) -> list[os.DirEntry[str]]:
+    """Visible folders and files, sorted by name. DataError for what is neither."""
+    try:
+        with os.scandir(folder) as entries:
+            visible = [entry for entry in entries if not entry.name.startswith('.')]
+        odd = [entry for entry in visible if not entry.is_dir() and not entry.is_file()]
+        links = [entry.name for entry in odd if entry.is_symlink()]
+    except OSError as error:
+        raise DataError(f'{error.filename or folder} cannot be read: {error.strerror}') from error
+    if links:
+        raise DataError(
+            f'{folder} has {len(links)} links that lead nowhere: {listed(links)}. Mend or remove '
+            'them.'
+        )
+    if odd:
+        names = [entry.name for entry in odd]
+        raise DataError(f'{folder} has entries that are no files: {listed(names)}. Remove them.')
+    return sorted(visible, key=lambda entry: entry.name)
 
 
 def first_existing(folder: str, names: Sequence[str]) -> str | None:
@@ -39,7 +103,7 @@ def read_class_folders(folder: str) -> dict[str, list[str]]:
     DataError for no classes, a class without images or with folders in it, and images that lie
     beside the class folders; other files there (a licence, a list) are not looked at.
     """
-    classes = folders(folder)
+    classes = class_folders(folder)
     if not classes:
         raise DataError(
             f'{folder} has no class folders (found {listed(files(folder))}); expected one folder '
@@ -51,7 +115,7 @@ def read_class_folders(folder: str) -> dict[str, list[str]]:
             f'{folder} has images beside its class folders ({listed(stray)}). Move them into '
             'the folder of their class.'
         )
-    return {name: _images(os.path.join(folder, name)) for name in classes}
+    return {name: _images(class_dir) for name, class_dir in classes.items()}
 
 
 def check_classes(folder: str, found: Collection[str], expected: Collection[str]) -> None:

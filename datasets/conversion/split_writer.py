@@ -7,9 +7,9 @@ import os
 from collections.abc import Sequence
 
 from datasets.conversion import worker_pool
-from datasets.conversion.progress_bar import Progress
+from datasets.conversion.progress_bar import Progress, tell
 from datasets.records import atomic_files, record_writer
-from datasets.records.image_files import ImageFile
+from datasets.records.image_files import DEFAULT_RULES, ImageFile, Rules
 from datasets.records.record_writer import WrittenShard, WrittenSplit
 
 _MESSAGES_PER_SPLIT = 10
@@ -20,9 +20,10 @@ def write_split(
     folder: str,
     split_name: str,
     num_shards: int,
-    progress: Progress = print,
+    progress: Progress = tell,
     *,
     num_workers: int = 1,
+    rules: Rules = DEFAULT_RULES,
 ) -> WrittenSplit:
     """Writes `images`, in their order, as `folder`/SPLIT-00000-of-N and its sisters.
 
@@ -31,7 +32,7 @@ def write_split(
     written. Shards that were finished before the error stay. `resumable.py` goes on from
     there; this starts anew.
     """
-    shards = record_writer.make_shards(images, folder, split_name, num_shards)
+    shards = record_writer.make_shards(images, folder, split_name, num_shards, rules)
     if len(shards) < num_shards:
         progress(f'{split_name}: {len(images)} images fill {len(shards)} shards, not {num_shards}')
     with atomic_files.writing(folder):

@@ -20,7 +20,7 @@ import numpy as np
 
 from datasets import dataset_factory
 from datasets.conversion import worker_pool
-from datasets.conversion.progress_bar import ProgressBar
+from datasets.conversion.progress_bar import Progress, ProgressBar, tell
 from datasets.records import description, record_files
 from datasets.records.description import Description
 from datasets.records.record_checks import HASH_BYTES, FileFacts, FileTask, Problem, check_file
@@ -60,7 +60,7 @@ def verify(
     decode: bool = True,
     allow_duplicates: bool = False,
     num_workers: int = 1,
-    progress: Callable[[str], object] = print,
+    progress: Progress = tell,
 ) -> Findings:
     """Checks the folder. DataError where it is none or its dataset.json is wrong.
 

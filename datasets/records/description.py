@@ -14,14 +14,20 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from datasets.records import atomic_files
-from slim.errors import DataError
+from slim.errors import DataError, shortened
 
 FILE_NAME = 'dataset.json'
+
+# Names of splits are parts of names of files, and may lead nowhere else.
+_SPLIT_NAME = re.compile(r'\w[\w.-]{0,63}')
+_MAX_NAME = 200
+_MAX_CLASSES = 1 << 24  # a network of more outputs fits into no device
 
 
 @dataclass(frozen=True)
@@ -64,12 +70,38 @@ def read_description(dataset_dir: str) -> Description | None:
 
     path = os.path.join(dataset_dir, FILE_NAME)
     if not tf.io.gfile.exists(path):
+        _check_not_of_a_split(dataset_dir)
         return None
+    return _read(path)
+
+
+def _check_not_of_a_split(dataset_dir: str) -> None:
+    """DataError for the folder of one split, in a folder whose dataset.json has that split."""
+    import tensorflow as tf
+
+    folder = dataset_dir if '://' in dataset_dir else os.path.abspath(dataset_dir)
+    parent, split_name = os.path.split(folder.rstrip('/'))
+    path = os.path.join(parent, FILE_NAME)
+    if not tf.io.gfile.exists(path):
+        return
+    about = _read(path)
+    if split_name in about.splits:
+        raise DataError(
+            f'{dataset_dir} is the folder of the split {split_name!r} of the set {about.name!r}. '
+            f'Give the folder of the set: --dataset_dir={parent}'
+        )
+
+
+def _read(path: str) -> Description:
+    import tensorflow as tf
+
     try:
         with tf.io.gfile.GFile(path, 'rb') as file:
             content = json.loads(file.read().decode())
-    except ValueError as error:  # JSONDecodeError and UnicodeDecodeError
-        raise DataError(f'{path} is not JSON: {error}. Mend it or write it anew.') from error
+    except (ValueError, RecursionError) as error:  # JSONDecodeError, UnicodeDecodeError; too deep
+        raise DataError(
+            f'{path} is not JSON: {shortened(error)}. Mend it or write it anew.'
+        ) from error
     except tf.errors.OpError as error:
         raise DataError(f'{path} cannot be read: {error.message}') from error
     return _Reader(path).description(content)
@@ -90,10 +122,27 @@ class _Reader:
         self._expect(isinstance(content, dict), 'the top level', 'an object {...}', content)
         has_background = self._value(content, '', 'has_background', bool)
         num_classes = self._count(content, '', 'num_classes', at_least=1 + has_background)
+        self._expect(
+            num_classes <= _MAX_CLASSES, "'num_classes'", f'at most {_MAX_CLASSES:,}', num_classes
+        )
         splits = self._value(content, '', 'splits', dict)
         self._expect(bool(splits), "'splits'", 'an object with at least one split', splits)
+        for split_name in splits:
+            self._expect(
+                bool(_SPLIT_NAME.fullmatch(split_name)),
+                'the name of a split',
+                'at most 64 letters, digits and - _ .',
+                repr(split_name),
+            )
+        name = self._value(content, '', 'name', str)
+        self._expect(
+            name.isprintable() and len(name) <= _MAX_NAME,
+            "'name'",
+            f'printable and have at most {_MAX_NAME} characters',
+            name,
+        )
         return Description(
-            name=self._value(content, '', 'name', str),
+            name=name,
             num_classes=num_classes,
             has_background=has_background,
             splits={name: self._split(f'splits.{name}', value) for name, value in splits.items()},
@@ -138,5 +187,5 @@ class _Reader:
 
     def _expect(self, good: bool, what: str, wanted: str, value: Any) -> None:
         if not good:
-            shown = value if isinstance(value, str) else json.dumps(value)
-            raise DataError(f'{self._path}: {what} must be {wanted}, not {shown[:80]}.')
+            text = value if isinstance(value, str) else json.dumps(value)
+            raise DataError(f'{self._path}: {what} must be {wanted}, not {shortened(text)}.')

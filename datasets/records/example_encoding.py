@@ -65,6 +65,8 @@ def _values(feature: memoryview) -> list[Value]:
             if kind == _BYTES_LIST and isinstance(content, memoryview):
                 values.append(bytes(content))
             elif kind == _FLOAT_LIST and isinstance(content, memoryview):
+                if len(content) % 4:
+                    raise ValueError('numbers of which one is cut off')
                 values += struct.unpack(f'<{len(content) // 4}f', content)
             elif kind == _INT64_LIST and wire_type == _VARINT and isinstance(content, int):
                 values.append(_signed(content))

@@ -113,4 +113,5 @@ def decode_image(encoded: tf.Tensor, channels: int = 3) -> tf.Tensor:
     """uint8 [h, w, channels] from a JPEG file (string scalar); PNG and GIF are recognized, too."""
     import tensorflow as tf
 
-    return tf.io.decode_jpeg(encoded, channels=channels)
+    # Newer versions make [1, h, w, 3] of WebP; older ones know none.
+    return tf.ensure_shape(tf.io.decode_jpeg(encoded, channels=channels), [None, None, channels])

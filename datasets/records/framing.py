@@ -1,7 +1,7 @@
 """TFRecord files record by record, without TensorFlow.
 
 A record is its length (uint64), the masked CRC-32C of the length, the bytes, and their masked
-CRC-32C (uint32, all little-endian).
+CRC-32C (uint32, all little-endian). A file may be compressed as a whole (`compressed.py`).
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
-import google_crc32c
+from datasets.records import compressed
+from datasets.records.checksums import HEADER_SIZE, LENGTH, is_header, masked_crc32c, matches
+from datasets.records.compressed import Readable
 
-_LENGTH, _CHECKSUM = struct.Struct('<Q'), struct.Struct('<I')
-_HEADER_SIZE = _LENGTH.size + _CHECKSUM.size
-_MASK_DELTA = 0xA282EAD8
+_CHECKSUM = struct.Struct('<I')
 _BUFFER = 1 << 20
 
 
@@ -30,47 +30,56 @@ class Frame:
 
 def write_record(file: BinaryIO, data: bytes) -> int:
     """Writes one record; the number of bytes in the file that it takes."""
-    length = _LENGTH.pack(len(data))
+    length = LENGTH.pack(len(data))
     file.write(length + _CHECKSUM.pack(masked_crc32c(length)))
     file.write(data)
     file.write(_CHECKSUM.pack(masked_crc32c(data)))
-    return _HEADER_SIZE + len(data) + _CHECKSUM.size
+    return HEADER_SIZE + len(data) + _CHECKSUM.size
 
 
 def read_records(path: str) -> Iterator[Frame]:
-    """Every record of a file, also those with damaged bytes.
+    """Every record of a file, compressed or not, also those with damaged bytes.
 
     A damaged length or a file that ends early, be it inside a length (which TensorFlow's reader
     takes for the end of the file), is the problem of the last frame: nothing tells where the next
     record would begin. Raises OSError.
     """
-    number = 0
     with open(path, 'rb', buffering=_BUFFER) as file:
-        while header := file.read(_HEADER_SIZE):
-            if len(header) < _HEADER_SIZE:
+        yield from frames(compressed.opened(file))
+
+
+def frames(file: Readable) -> Iterator[Frame]:
+    """The same of an open file that is not compressed, or of what is in one that is."""
+    number = 0
+    try:
+        while header := file.read(HEADER_SIZE):
+            if len(header) < HEADER_SIZE:
                 yield Frame(number, b'', 'the file ends inside the length of this record')
                 return
-            (length,) = _LENGTH.unpack_from(header)
-            if not _matches(header[: _LENGTH.size], header[_LENGTH.size :]):
+            if not is_header(header):
                 yield Frame(
                     number, b'', 'its length is damaged, so that the rest of the file is lost'
                 )
                 return
-            data, checksum = file.read(length), file.read(_CHECKSUM.size)
+            (length,) = LENGTH.unpack_from(header)
+            data, checksum = _read(file, length), file.read(_CHECKSUM.size)
             if len(checksum) < _CHECKSUM.size:
                 missing = length + _CHECKSUM.size - len(data) - len(checksum)
                 yield Frame(number, b'', f'the file ends {missing} bytes before this record does')
                 return
-            problem = '' if _matches(data, checksum) else 'its bytes do not fit their checksum'
+            problem = '' if matches(data, checksum) else 'its bytes do not fit their checksum'
             yield Frame(number, data, problem)
             number += 1
+    except compressed.DamageError as error:
+        yield Frame(number, b'', str(error))
 
 
-def masked_crc32c(data: bytes) -> int:
-    """The checksum of TFRecord files: rotated and shifted, as files may hold checksums as data."""
-    checksum = google_crc32c.value(data)
-    return ((checksum >> 15 | checksum << 17) + _MASK_DELTA) & 0xFFFFFFFF
-
-
-def _matches(data: bytes, checksum: bytes) -> bool:
-    return checksum == _CHECKSUM.pack(masked_crc32c(data))
+def _read(file: Readable, length: int) -> bytes:
+    """Up to `length` bytes; a length that is too large by far takes no memory."""
+    if length <= _BUFFER:
+        return file.read(length)
+    parts = []
+    while length and (part := file.read(min(length, _BUFFER))):
+        parts.append(part)
+        length -= len(part)
+    return b''.join(parts)

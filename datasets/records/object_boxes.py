@@ -13,7 +13,7 @@ from __future__ import annotations
 import dataclasses
 import xml.etree.ElementTree
 
-from slim.errors import DataError
+from slim.errors import DataError, shortened
 
 Box = tuple[float, float, float, float]  # ymin, xmin, ymax, xmax: parts (0..1) of the image sides
 
@@ -77,12 +77,19 @@ def read_annotation(path: str) -> Annotation:
                 for one in root.iter('object')
             ),
         )
-    except (OSError, ValueError, xml.etree.ElementTree.ParseError) as error:
-        raise DataError(f'{path} cannot be read as boxes of an image: {error}') from error
-    if annotation.width < 1 or annotation.height < 1:
+    except (
+        OSError,
+        ValueError,
+        LookupError,  # an encoding that does not exist
+        RecursionError,
+        xml.etree.ElementTree.ParseError,
+    ) as error:
         raise DataError(
-            f'{path} says that the image has {annotation.width}x{annotation.height} pixels.'
-        )
+            f'{path} cannot be read as boxes of an image: {shortened(error)}'
+        ) from error
+    if annotation.width < 1 or annotation.height < 1:
+        size = shortened(f'{annotation.width}x{annotation.height}')
+        raise DataError(f'{path} says that the image has {size} pixels.')
     return annotation
 
 
@@ -93,7 +100,7 @@ def _pixels(element: xml.etree.ElementTree.Element, path: str) -> int:
     try:
         return int(float(text))
     except (ValueError, OverflowError):
-        raise ValueError(f'{path} is {text!r}, not a number of pixels') from None
+        raise ValueError(f'{path} is {text[:80]!r}, not a number of pixels') from None
 
 
 def _inside(part: float) -> float:

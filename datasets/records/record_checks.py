@@ -8,13 +8,21 @@ from __future__ import annotations
 import collections
 import hashlib
 import io
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from PIL import Image
 
-from datasets.records import example_encoding, example_format, framing
+from datasets.records import (
+    example_encoding,
+    example_format,
+    framing,
+    image_ends,
+    image_files,
+    image_kinds,
+)
 from datasets.records.example_encoding import Value
 
 HASH_BYTES = 8  # of 1.3 million images, two share one by chance once in ten million sets
@@ -100,19 +108,50 @@ def _check_record(data: bytes, task: FileTask) -> tuple[str, bytes, int | None]:
 
 
 def _check_image(encoded: bytes, features: Mapping[str, list[Value]], decode: bool) -> str:
+    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None  # below is TensorFlow's own
     try:
-        with Image.open(io.BytesIO(encoded), formats=_FORMATS) as opened:
+        with warnings.catch_warnings(), Image.open(io.BytesIO(encoded), formats=_FORMATS) as opened:
+            warnings.simplefilter('ignore')
             for key, side in zip(
                 (example_format.WIDTH, example_format.HEIGHT), opened.size, strict=True
             ):
                 if features.get(key, [side]) != [side]:
                     return f'{key} is {features[key]}, but the image has {side} pixels'
-            if decode:
-                opened.load()
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        reason = 'of no known format' if isinstance(error, Image.UnidentifiedImageError) else error
-        return f'the image cannot be decoded: {reason}'
-    return ''
+            if opened.width * opened.height >= image_files.MAX_PIXELS:
+                return (
+                    f'the image has {opened.width}x{opened.height} pixels, more than training '
+                    'decodes; write it with fewer'
+                )
+            if not decode:
+                return ''
+            opened.load()
+            return _not_whole(encoded, opened.format)
+    except Image.UnidentifiedImageError:
+        kind = image_kinds.of(encoded)
+        if kind:
+            return f'the image is {kind}, which training does not decode; write it as JPEG or PNG'
+        return 'the image cannot be decoded: of no known format'
+    except Exception as error:  # A decoder raises whatever its library does.
+        return f'the image cannot be decoded: {str(error) or type(error).__name__}'
+    finally:
+        Image.MAX_IMAGE_PIXELS = limit
+
+
+def _not_whole(encoded: bytes, image_format: str | None) -> str:
+    """What is wrong with a file that Pillow reads and TensorFlow does not."""
+    if image_format == 'GIF':
+        pictures = image_ends.count_gif_pictures(encoded)
+        if pictures > 1:
+            return (
+                f'the image is an animated GIF of {pictures} pictures, which training does not '
+                'decode; write one of them'
+            )
+        is_whole = pictures == 1
+    elif image_format == 'PNG':
+        is_whole = image_ends.png_is_whole(encoded)
+    else:
+        is_whole = image_ends.jpeg_is_whole(encoded)
+    return '' if is_whole else 'the image cannot be decoded: its end is missing or damaged'
 
 
 def _only(features: Mapping[str, list[Value]], key: str, kind: type) -> Any:

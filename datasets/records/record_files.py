@@ -12,13 +12,16 @@ import struct
 from collections.abc import Sequence
 from typing import Any
 
-from slim.errors import DataError
+from datasets.records import compressed, framing
+from datasets.records.checksums import HEADER_SIZE
+from slim.errors import DataError, shortened
 
 # The stem ends in '-', or in '_' as in flowers_train_00000-of-00005.tfrecord.
-_SHARD_NAME = re.compile(r'(?P<stem>.+[-_])(?P<index>\d{5,})-of-(?P<total>\d{5,})(?P<suffix>.*)')
+_SHARD_NAME = re.compile(r'(?P<stem>.+[-_])(?P<index>\d{5,6})-of-(?P<total>\d{5,6})(?P<suffix>.*)')
 _CLASSIC_PATTERN = '%s-?????-of-?????'
 
 _MAX_LISTED = 4
+_MAX_NAME = 250
 
 
 def shard_name(split_name: str, index: int, num_shards: int) -> str:
@@ -94,13 +97,16 @@ def check_dataset_dir(dataset_dir: str) -> None:
 
 
 def count_records(path: str) -> int:
-    """The number of records in a TFRecord file, from the lengths in it; the contents are not read.
+    """The number of records in a TFRecord file.
 
+    Found from the lengths in it without reading the contents, unless the file is compressed.
     DataError for a file that ends inside a record.
     """
     # A record: length (uint64), its checksum (uint32), the bytes, their checksum (uint32).
     header, checksum = struct.Struct('<Q4x'), 4
     count = 0
+    if compression(path):
+        return _count_compressed(path)
     with _gfile().GFile(path, 'rb') as file:
         size, position = file.size(), 0
         while position < size:
@@ -117,10 +123,41 @@ def count_records(path: str) -> int:
     return count
 
 
+def compression(path: str) -> str:
+    """How a record file is compressed: '', 'GZIP' or 'ZLIB'. DataError if it cannot be read."""
+    import tensorflow as tf
+
+    try:
+        with _gfile().GFile(path, 'rb') as file:
+            return compressed.kind(file.read(HEADER_SIZE))
+    except tf.errors.OpError as error:
+        raise DataError(f'{path} cannot be read: {error.message}') from error
+
+
+def compressions(paths: Sequence[str]) -> tuple[str, ...]:
+    """The compression of each file. On another machine only the first is looked at: each takes
+    as long as a request does, and a set is written in one way.
+    """
+    local = [path for path in paths if '://' not in path]
+    found = {path: compression(path) for path in (local or paths[:1])}
+    return tuple(found.get(path, found[next(iter(found))]) for path in paths)
+
+
+def _count_compressed(path: str) -> int:
+    count = 0
+    with _gfile().GFile(path, 'rb') as file:
+        for frame in framing.frames(compressed.opened(file)):
+            if frame.problem:
+                raise DataError(f'{path}, record {count} (counted from 0): {frame.problem}.')
+            count += 1
+    return count
+
+
 def listed(names: Sequence[str]) -> str:
     """`a, b, c, d and 7 more` for a message, `nothing` for no names."""
     more = f' and {len(names) - _MAX_LISTED} more' if len(names) > _MAX_LISTED else ''
-    return ', '.join(sorted(names)[:_MAX_LISTED]) + more if names else 'nothing'
+    first = [shortened(name, _MAX_NAME) for name in sorted(names)[:_MAX_LISTED]]
+    return ', '.join(first) + more if names else 'nothing'
 
 
 def read_lines(path: str) -> list[str]:
@@ -129,7 +166,9 @@ def read_lines(path: str) -> list[str]:
         with open(path, encoding='utf-8') as file:
             return [line for line in file.read().splitlines() if line.strip()]
     except (OSError, ValueError) as error:
-        raise DataError(f'{path} cannot be read: {error}. Give the right file.') from error
+        raise DataError(
+            f'{path} cannot be read: {shortened(error)}. Give the right file.'
+        ) from error
 
 
 def _gfile() -> Any:
@@ -145,7 +184,19 @@ def _matches(pattern: str) -> tuple[str, ...]:
         return ()
     names = fnmatch.filter(_gfile().listdir(folder), name_pattern)
     paths = (os.path.join(folder, name) for name in sorted(names) if not name.startswith('.'))
-    return tuple(path for path in paths if not _gfile().isdir(path))
+    return tuple(path for path in paths if not _is_folder(path))
+
+
+def _is_folder(path: str) -> bool:
+    """DataError for a link that leads nowhere, or what cannot be looked at."""
+    import tensorflow as tf
+
+    try:
+        return _gfile().stat(path).is_directory
+    except tf.errors.OpError as error:
+        raise DataError(
+            f'{path} cannot be read: {shortened(error.message)}. Is it a link that leads nowhere?'
+        ) from error
 
 
 def _shard(path: str) -> re.Match[str] | None:

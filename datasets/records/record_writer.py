@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from datasets.records import atomic_files, framing, image_files, record_files
-from datasets.records.image_files import ImageFile
+from datasets.records.image_files import DEFAULT_RULES, ImageFile, Rules
 from slim.errors import DataError, OutputError
 
 _WRITE_BUFFER = 1 << 20
@@ -35,17 +35,6 @@ class WrittenSplit:
     num_shards: int
     reencoded: tuple[str, ...]  # paths of the image files that were not RGB or gray JPEG
     skipped: tuple[Skipped, ...] = ()
-
-
-@dataclass(frozen=True)
-class Rules:
-    """What is done with image files that are not as they should be."""
-
-    skip_bad: bool = False  # leave unreadable files out rather than raise
-    rgb_only: bool = False  # encode gray images anew as RGB
-
-
-DEFAULT_RULES = Rules()
 
 
 @dataclass(frozen=True)
@@ -127,7 +116,7 @@ def write_shard(
             for image in shard.images:
                 advance(1)
                 try:
-                    record, is_new = image_files.encode_record(image, shard.rules.rgb_only)
+                    record, is_new = image_files.encode_record(image, shard.rules)
                 except DataError as error:
                     if not shard.rules.skip_bad:
                         raise

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import tensorflow as tf
 
@@ -23,6 +24,16 @@ _AROUND = re.compile(
     r"Graph execution error:|Detected at node.*?\nNode: '[^']*'|Original stack trace.*|\[\[.*?\]\]",
     re.DOTALL,
 )
+
+
+class Place(NamedTuple):
+    """A record of a split."""
+
+    path: str
+    number: int  # from 0
+
+    def __str__(self) -> str:
+        return f'{self.path}, record {self.number} (counted from 0)'
 
 
 def message(error: Exception) -> str:
@@ -59,19 +70,42 @@ def explain(
     else:
         place = next_records and _first_bad_of(records, next_records, first_label)
         place = place or first_bad_record(records, first_label=first_label)
+    kind = _image_kind(records, place) if place else ''
+    if kind:
+        return (
+            f'{place}: the image is {kind}, which is not decoded here. Write the records anew with '
+            'JPEG or PNG images, as preprocess_imagenet.py and download_and_convert_data.py do'
+        )
     return f'{place}: {message(error)}' if place else message(error)
 
 
-def first_bad_record(records: RecordSet, decode: bool = True, first_label: int = 0) -> str | None:
-    """`FILE, record NUMBER (counted from 0)` of the first that cannot be read, decoded or used.
+def _image_kind(records: RecordSet, place: Place) -> str:
+    """The name of an image's format, '' for those that can be decoded or where it has no image."""
+    compression = _compressions(records)[records.data_sources.index(place.path)]
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        one = tf.data.TFRecordDataset(place.path, compression).skip(place.number).take(1)
+        encoded = one.map(lambda record: records.parse(record)['encoded'])
+        try:
+            content = session.run(tf.data.experimental.get_single_element(encoded))
+        except _BAD:
+            return ''
+    return records.image_kind(content)
+
+
+def _compressions(records: RecordSet) -> Sequence[str]:
+    return records.compressions or [''] * len(records.data_sources)
+
+
+def first_bad_record(records: RecordSet, decode: bool = True, first_label: int = 0) -> Place | None:
+    """The first that cannot be read, decoded or used.
 
     Reads, and unless that is left out decodes, until there; None if there is none.
     """
     label_of = _label_of_decoded(records) if decode else lambda record: (first_label, 0)
-    for path in records.data_sources:
+    for path, compression in zip(records.data_sources, _compressions(records), strict=True):
         number = 0
         with tf.Graph().as_default(), tf.compat.v1.Session() as session:
-            labels = tf.data.TFRecordDataset(path).map(label_of, tf.data.AUTOTUNE)
+            labels = tf.data.TFRecordDataset(path, compression).map(label_of, tf.data.AUTOTUNE)
             label = tf.compat.v1.data.make_one_shot_iterator(labels).get_next()
             try:
                 while first_label <= session.run(label)[0] < records.num_classes:
@@ -80,13 +114,13 @@ def first_bad_record(records: RecordSet, decode: bool = True, first_label: int =
                 continue
             except _BAD:
                 pass
-        return _named(path, number)
+        return Place(path, number)
     return None
 
 
 def _first_bad_of(
     records: RecordSet, make_dataset: Callable[[], tf.data.Dataset], first_label: int
-) -> str | None:
+) -> Place | None:
     """The same among the ((file, record), serialized) of a dataset."""
     with tf.Graph().as_default(), tf.compat.v1.Session() as session:
         iterator = tf.compat.v1.data.make_initializable_iterator(make_dataset())
@@ -104,7 +138,7 @@ def _first_bad_of(
                     continue
             except _BAD:
                 pass
-            return _named(records.data_sources[file], number)
+            return Place(records.data_sources[file], int(number))
 
 
 def _label_of_decoded(records: RecordSet) -> Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
@@ -116,7 +150,3 @@ def _label_of_decoded(records: RecordSet) -> Callable[[tf.Tensor], tuple[tf.Tens
         return features['label'], tf.shape(records.decode(features['encoded']))
 
     return label_and_shape
-
-
-def _named(path: str, number: int) -> str:
-    return f'{path}, record {number} (counted from 0)'

@@ -106,6 +106,7 @@ def training_records(
         order.first_image(batch.batch_size),
         order.shard,
         order.reading,
+        records.compressions,
     )
 
 
@@ -135,7 +136,7 @@ def evaluation_batches(
         labels = tf.ensure_shape(tf.pad(labels, [[0, missing]]), [batch.batch_size])
         return filled, labels, tf.range(batch.batch_size) < count
 
-    in_order = record_order.all_records(records.data_sources, skip_damaged)
+    in_order = record_order.all_records(records.data_sources, skip_damaged, records.compressions)
     examples = _map(in_order, example, batch, skip_damaged)
     return examples.batch(batch.batch_size).map(fill_up).prefetch(_PREFETCHED_BATCHES)
 
@@ -146,7 +147,7 @@ def explain_evaluation(
     """What to tell about an error of `evaluation_batches` after so many whole batches."""
 
     def next_records() -> tf.data.Dataset:
-        in_order = record_order.all_records(records.data_sources)
+        in_order = record_order.all_records(records.data_sources, compressions=records.compressions)
         return in_order.skip(batches * batch.batch_size).take(batch.batch_size)
 
     return input_errors.explain(error, records, next_records, batch.labels_offset)

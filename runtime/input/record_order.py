@@ -26,9 +26,13 @@ class RecordSet(Protocol):
     @property
     def data_sources(self) -> tuple[str, ...]: ...
     @property
+    def compressions(self) -> Sequence[str]: ...
+    @property
     def num_samples(self) -> int: ...
     @property
     def num_classes(self) -> int: ...
+    @property
+    def image_kind(self) -> Callable[[bytes], str]: ...
     @property
     def parse(self) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]: ...
     @property
@@ -60,14 +64,17 @@ def numbered_records(
     first_image: int,
     shard: Shard,
     reading: Reading,
+    compressions: Sequence[str] = (),
 ) -> tf.data.Dataset:
     """Endless (number int64, ((file int64, record int64), serialized)) of one worker.
 
     Epoch e has the numbers e * num_samples and up. `file` is an index into `files`, `record` counts
-    from 0 in it. `first_image`: number of the image at which the run (re)starts.
+    from 0 in it. `first_image`: number of the image at which the run (re)starts. `compressions`:
+    '', 'GZIP' or 'ZLIB' for each file.
     """
     first_epoch, offset = divmod(first_image, num_samples)
-    epoch_dataset = _from_memory(files, reading) if reading.cache else _from_files(files, reading)
+    read_all = _from_memory if reading.cache else _from_files
+    epoch_dataset = read_all(files, reading, compressions)
     buffer_size = _buffer_size(files, num_samples, images_per_step)
 
     @as_written
@@ -82,21 +89,24 @@ def numbered_records(
     return numbered.shard(shard.size, shard.rank) if shard.size > 1 else numbered
 
 
-def all_records(files: Sequence[str], skip_damaged: bool = False) -> tf.data.Dataset:
+def all_records(
+    files: Sequence[str], skip_damaged: bool = False, compressions: Sequence[str] = ()
+) -> tf.data.Dataset:
     """((file, record), serialized) of every record in the order of the files."""
-    return _indexed(files).flat_map(_reader(skip_damaged))
+    return _indexed(files, compressions).flat_map(_reader(skip_damaged))
 
 
-def _indexed(files: Sequence[str]) -> tf.data.Dataset:
+def _indexed(files: Sequence[str], compressions: Sequence[str]) -> tf.data.Dataset:
+    kinds = list(compressions) or [''] * len(files)
     return tf.data.Dataset.from_tensor_slices(
-        (tf.range(len(files), dtype=tf.int64), tf.constant(list(files)))
+        (tf.range(len(files), dtype=tf.int64), tf.constant(list(files)), tf.constant(kinds))
     )
 
 
 def _reader(skip_damaged: bool) -> Any:
     @as_written
-    def read(index: tf.Tensor, path: tf.Tensor) -> tf.data.Dataset:
-        records = tf.data.TFRecordDataset(path)
+    def read(index: tf.Tensor, path: tf.Tensor, compression: tf.Tensor) -> tf.data.Dataset:
+        records = tf.data.TFRecordDataset(path, compression)
         if skip_damaged:
             records = records.ignore_errors()
         places = (tf.data.Dataset.from_tensors(index).repeat(), tf.data.Dataset.range(2**62))
@@ -105,12 +115,12 @@ def _reader(skip_damaged: bool) -> Any:
     return read
 
 
-def _from_files(files: Sequence[str], reading: Reading) -> Any:
+def _from_files(files: Sequence[str], reading: Reading, compressions: Sequence[str]) -> Any:
     cycle = min(reading.num_readers, len(files))
 
     def epoch_dataset(epoch_seed: tf.Tensor, buffer_size: int) -> tf.data.Dataset:
         serialized = (
-            _indexed(files)
+            _indexed(files, compressions)
             .shuffle(len(files), seed=epoch_seed)
             .interleave(
                 _reader(reading.skip_damaged),
@@ -124,11 +134,11 @@ def _from_files(files: Sequence[str], reading: Reading) -> Any:
     return epoch_dataset
 
 
-def _from_memory(files: Sequence[str], reading: Reading) -> Any:
+def _from_memory(files: Sequence[str], reading: Reading, compressions: Sequence[str]) -> Any:
     """The records are read once, when the iterator is initialized, and shuffled as a whole."""
     _check_memory(files)
     held = tf.data.experimental.get_single_element(
-        all_records(files, reading.skip_damaged).batch(2**31 - 1)
+        all_records(files, reading.skip_damaged, compressions).batch(2**31 - 1)
     )
     count = tf.shape(held[1], out_type=tf.int64)[0]
 

@@ -46,7 +46,7 @@ def _write(folder, names, pixels, image_format='PNG'):
 
 
 @pytest.mark.parametrize('name', CLASSIC)
-def test_classic_records(tmp_path, read_images, name):
+def test_classic_records(tmp_path, read_images, capsys, name):
     names, split, size, classes = CLASSIC[name]
     pixels = np.arange(6 * 5 * 3, dtype=np.uint8).reshape(6, 5, 3)
     if name == 'mnist':
@@ -54,7 +54,9 @@ def test_classic_records(tmp_path, read_images, name):
     _write(tmp_path, names, pixels)
     dataset = dataset_factory.get_dataset(name, split, str(tmp_path))
     assert [source.rsplit('/', 1)[1] for source in dataset.data_sources] == names
-    assert (dataset.num_samples, dataset.num_classes) == (size, classes)
+    assert (dataset.num_samples, dataset.num_classes) == (len(names), classes)
+    assert f'{len(names)} records of the split' in (note := capsys.readouterr().err)
+    assert f'not the {size} of {name}, whose {classes} classes are taken' in note
     assert sorted(dataset.labels_to_names) == list(range(classes))
     for item, read in read_images(dataset):
         assert item['label'] == 1

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import json
 
@@ -7,6 +8,7 @@ import pytest
 import tensorflow as tf
 
 from datasets import dataset_factory, imagenet
+from datasets.records.description import Split
 from slim.errors import DataError, UsageError
 
 _DESCRIBED = {
@@ -50,13 +52,83 @@ def test_classic_signatures():
         assert parameters['file_pattern'].default is parameters['reader'].default is None
 
 
-def test_published_numbers_without_a_description(folder):
+def test_what_is_there_is_counted_where_it_is_far_from_the_published(folder, capsys):
     train, validation = _get(folder), _get(folder, 'validation')
-    assert (train.num_samples, validation.num_samples) == (1281167, 50000)
+    assert (train.num_samples, validation.num_samples) == (5, 3)
+    notes = capsys.readouterr().err.splitlines()
+    assert 'no dataset.json. It has 5 records of the split' in notes[0]
+    assert 'not the 1281167 of imagenet' in notes[0] and 'not the 50000 of imagenet' in notes[1]
     assert train.num_classes == 1001
     assert train.has_background
     assert train.labels_to_names == imagenet.create_readable_names_for_imagenet_labels()
     assert (train.name, train.split_name) == ('imagenet', 'train')
+
+
+def test_published_numbers_without_a_description(folder, monkeypatch, capsys):
+    """Nothing is counted where the files can be the published ones."""
+    splits = {'train': Split(6), 'validation': Split(4)}
+    published = dataclasses.replace(imagenet.PUBLISHED, splits=splits)
+    monkeypatch.setattr(imagenet, 'PUBLISHED', published)
+    train, validation = _get(folder), _get(folder, 'validation')
+    assert (train.num_samples, validation.num_samples) == (6, 4)
+    assert train.num_classes == 1001
+    assert capsys.readouterr().err == ''
+
+
+def test_the_folder_of_a_split_is_no_set(folder):
+    """Its dataset.json lies one level up; it is not taken for ImageNet."""
+    _describe(folder, splits={'train': {'num_samples': 5}, 'validation': {'num_samples': 3}})
+    for name in ('validation', 'validation/'):
+        with pytest.raises(DataError, match=rf"split 'validation' of the set 'pets'.*={folder}"):
+            _get(f'{folder}/{name}', 'validation')
+    with pytest.raises(DataError, match="split 'validation' of the set 'pets'"):
+        dataset_factory.get_description('imagenet', f'{folder}/validation')
+    (folder / 'other').mkdir()
+    (folder / 'other' / 'train-00000-of-00001').write_bytes(b'')
+    with pytest.raises(DataError, match='have no records'):
+        _get(folder / 'other')
+
+
+def test_a_labels_file_of_another_set_leads_to_the_description(folder):
+    (folder / 'labels.txt').write_text('0:cat\n1:dog\n')
+    with pytest.raises(DataError, match=r'own write that file, else mend this one') as failure:
+        _get(folder)
+    assert 'as there is no dataset.json' in str(failure.value)
+
+
+def test_a_record_file_that_is_a_dead_link(folder):
+    (folder / 'train-00001-of-00002').unlink()
+    (folder / 'train-00001-of-00002').symlink_to('nowhere')
+    with pytest.raises(DataError, match=r'train-00001-of-00002 cannot be read.*link'):
+        _get(folder)
+
+
+def test_a_description_that_is_nested_too_deeply(folder):
+    (folder / 'dataset.json').write_text('[' * 100_000)
+    with pytest.raises(DataError, match=r'dataset\.json is not JSON'):
+        _get(folder)
+
+
+@pytest.mark.parametrize('name', ['../train', '/etc', 'a/b', '..', '*', 'x\n', '', 'x' * 65])
+def test_a_split_cannot_lead_out_of_the_folder(folder, name):
+    _describe(folder, splits={name: {'num_samples': 1}})
+    with pytest.raises(DataError, match='the name of a split must be'):
+        _get(folder)
+
+
+@pytest.mark.parametrize(
+    ('changes', 'message'),
+    [
+        ({'num_classes': 2**40}, 'at most'),
+        ({'name': 'a\x1b[2J'}, 'printable'),
+        ({'name': 'x' * 999}, 'at most'),
+    ],
+)
+def test_values_without_measure(folder, changes, message):
+    _describe(folder, **changes)
+    with pytest.raises(DataError, match=message) as failure:
+        _get(folder)
+    assert '\x1b' not in str(failure.value)
 
 
 def test_flat_and_nested_files_in_order(folder, read_back):
@@ -138,7 +210,7 @@ def test_a_described_set_without_names_has_none(folder):
 def test_file_patterns(folder, pattern):
     train = _get(folder, file_pattern=pattern)
     assert _names(train) == ['train-00000-of-00002', 'train-00001-of-00002']
-    assert train.num_samples == 1281167
+    assert train.num_samples == 5
 
 
 def test_a_part_chosen_by_pattern_is_counted(folder):
@@ -165,7 +237,7 @@ def test_unfinished_and_strange_files_are_no_shards(folder):
 
 @pytest.mark.parametrize('reader', [None, tf.compat.v1.TFRecordReader])
 def test_classic_readers(folder, reader):
-    assert _get(folder, reader=reader).num_samples == 1281167
+    assert _get(folder, reader=reader).num_samples == 5
 
 
 def test_other_readers_are_refused(folder):

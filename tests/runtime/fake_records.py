@@ -11,6 +11,11 @@ class NumberRecords:
     data_sources: tuple[str, ...]
     num_samples: int
     num_classes: int = 4
+    compressions: tuple[str, ...] = ()
+
+    @staticmethod
+    def image_kind(encoded):
+        return 'a strange file' if encoded.startswith(b'strange') else ''
 
     @staticmethod
     def parse(serialized):

@@ -14,6 +14,8 @@ import pytest
 from datasets.conversion import archives
 from slim.errors import DataError
 
+pytestmark = pytest.mark.once
+
 NAMES = ['../evil', 'a/../../evil', '/evil', 'a/..\\..\\evil', 'C:\\evil', '\\evil']
 
 

@@ -6,6 +6,8 @@ from datasets.conversion import bounding_boxes
 from datasets.records.image_files import ImageFile
 from slim.errors import DataError
 
+pytestmark = pytest.mark.once
+
 
 def _splits():
     return {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import pathlib
 import pickle
 import shutil
 import struct
@@ -13,6 +14,7 @@ import numpy as np
 import originals
 import pytest
 import tensorflow as tf
+from PIL import Image
 
 from datasets import dataset_factory
 from datasets.conversion import archives, conversion, conversions, set_writer
@@ -489,6 +491,69 @@ def test_no_class_folders(tmp_path):
     _refuses(
         tmp_path, 'folder', tmp_path / 'pets', DataError, r'no class folders \(found cat\.jpg\)'
     )
+
+
+@pytest.mark.parametrize('name', ['validation', 'val', 'test'])
+def test_a_tree_to_evaluate_on(tmp_path, convert, read_images, name):
+    files = originals.class_folders(tmp_path / 'pets' / name, ['cat', 'dog'], [1, 2])
+    messages = convert('folder', tmp_path / 'pets')
+    assert any('for evaluation only' in message for message in messages)
+    dataset = _get(tmp_path, 'pets', 'test' if name == 'test' else 'validation')
+    assert _read_files(dataset, read_images) == files
+
+
+def test_a_class_of_one_image_is_named(tmp_path, convert):
+    originals.class_folders(tmp_path / 'pets', ['ant', 'bee', 'cat'], [10, 4, 1])
+    assert (
+        '1 classes have one image, which is for training, so that validation has none of them: cat'
+    ) in convert('folder', tmp_path / 'pets')
+
+
+@pytest.mark.parametrize('place', ['cat/lost.jpg', 'lost'])
+def test_a_tree_with_a_link_that_leads_nowhere(tmp_path, place):
+    originals.class_folders(tmp_path / 'pets', ['cat', 'dog'], [2, 2])
+    (tmp_path / 'pets' / place).symlink_to(tmp_path / 'nowhere')
+    _refuses(tmp_path, 'folder', tmp_path / 'pets', DataError, 'links that lead nowhere: lost')
+
+
+def test_two_forms_of_a_name_in_two_splits(tmp_path, convert):
+    source = _two_pets(tmp_path)
+    (source / 'train' / 'cat').rename(source / 'train' / 'caf\u00e9')
+    (source / 'val' / 'cat').rename(source / 'val' / 'cafe\u0301')
+    convert('folder', source)
+    assert _get(tmp_path, 'pets', 'validation').labels_to_names == {0: 'caf\u00e9', 1: 'dog'}
+
+
+@pytest.mark.parametrize('name', [b'caf\xe9', b'two\nlines', b'\x1b[2J'])
+def test_names_of_classes_that_cannot_be_used(tmp_path, name):
+    originals.class_folders(tmp_path / 'pets', ['cat', 'dog'], [2, 2])
+    os.rename(tmp_path / 'pets' / 'cat', os.path.join(os.fsencode(tmp_path / 'pets'), name))
+    _refuses(tmp_path, 'folder', tmp_path / 'pets', DataError, 'with a name that cannot be used')
+
+
+@pytest.mark.parametrize(
+    ('folder', 'name'), [(b'flowers', 'my_flowers'), (b'caf\xe9', 'caf\\udce9'), (b'ants', 'ants')]
+)
+def test_the_name_of_the_set(tmp_path, convert, folder, name):
+    source = os.fsdecode(os.path.join(os.fsencode(tmp_path), folder))
+    originals.class_folders(pathlib.Path(source), ['cat', 'dog'], [2, 2])
+    convert('folder', source)
+    assert _get(tmp_path, name, 'train').name == name
+
+
+def test_pictures_are_turned_where_wanted(tmp_path, convert, read_images):
+    exif = Image.Exif()
+    exif[0x0112] = 8
+    for number in range(2):
+        path = tmp_path / 'pets' / 'cat' / f'{number}.jpg'
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new('RGB', (20, 10)).save(path, exif=exif)
+    for out, settings, size in (('as_is', {}, (10, 20)), ('up', {'upright': True}, (20, 10))):
+        convert('folder', tmp_path / 'pets', out, **settings)
+        ((_, pixels),) = read_images(_get(tmp_path, 'pets', 'train', out))
+        assert pixels.shape[:2] == size
+    with pytest.raises(UsageError, match='upright has no effect on cifar10'):
+        convert('cifar10', tmp_path, 'other', upright=True)
 
 
 def test_one_image_per_class(tmp_path):

@@ -1,13 +1,17 @@
 from __future__ import annotations
 
 import os
+import shutil
+import unicodedata
 
 import pytest
 
 from datasets import dataset_factory
-from datasets.conversion import imagenet_writer
+from datasets.conversion import imagenet_writer, source_files
 from datasets.records.description import read_description
 from slim.errors import DataError, UsageError
+
+pytestmark = pytest.mark.once
 
 _CLASSES = ('n02', 'n01', 'n03')  # not in their sorted order
 
@@ -164,7 +168,7 @@ def test_missing_raw_folder(refuses, tmp_path):
 
 def test_wrong_layout_says_what_was_found(refuses, tree):
     raw = tree('training', 'validation')
-    refuses(raw, DataError, r'train/ and validation/ or img_train/ .*found training, validation')
+    refuses(raw, DataError, r'train/ and validation/ .*img_train/ .*found training, validation')
 
 
 def test_no_class_folders(refuses, tree):
@@ -274,3 +278,129 @@ def test_boxes_of_unknown_images(refuses, tree, tmp_path):
     (tmp_path / 'boxes' / 'n01' / 'n01_99.xml').touch()
     folder = str(tmp_path / 'boxes')
     refuses(tree(), DataError, r'not there: n01/n01_99\.xml', bounding_box_dir=folder)
+
+
+# Names, links and what lies about.
+
+
+@pytest.mark.parametrize('place', ['train/n01/x.JPEG', 'train/n09', 'validation', 'validation/n09'])
+def test_links_that_lead_nowhere(refuses, tree, place):
+    raw = tree()
+    if place == 'validation':
+        (raw / 'validation').rename(raw / 'elsewhere')
+    (raw / place).symlink_to('nowhere')
+    name = place.rpartition('/')[2]
+    refuses(raw, DataError, rf'1 links that lead nowhere: {name}\. Mend or remove')
+
+
+def test_links_that_lead_somewhere_are_followed(tree, convert, tmp_path):
+    raw = tree()
+    (raw / 'train').rename(tmp_path / 'elsewhere')
+    (raw / 'train').symlink_to(tmp_path / 'elsewhere')
+    link = tmp_path / 'elsewhere' / 'n01' / 'n01_train_0.JPEG'
+    link.rename(tmp_path / 'image')
+    link.symlink_to(tmp_path / 'image')
+    output, _ = convert(raw)
+    assert read_description(str(output)).splits['train'].num_samples == 12
+
+
+def test_what_is_no_file_is_no_image(refuses, tree):
+    raw = tree()
+    os.mkfifo(raw / 'train' / 'n01' / 'pipe.JPEG')  # To open it would hang.
+    refuses(raw, DataError, r'entries that are no files: pipe\.JPEG')
+
+
+CAFE = {form: unicodedata.normalize(form, 'café') for form in ('NFC', 'NFD')}
+
+
+def test_two_forms_of_a_name_are_one_class(tree, convert):
+    raw = tree()
+    (raw / 'train' / 'n01').rename(raw / 'train' / CAFE['NFC'])
+    (raw / 'validation' / 'n01').rename(raw / 'validation' / CAFE['NFD'])
+    output, _ = convert(raw)
+    about = read_description(str(output))
+    assert about.label_names == ('background', CAFE['NFC'], 'n02', 'n03')
+    assert about.splits['validation'].num_samples == 6
+
+
+def test_two_forms_of_a_name_in_one_folder(refuses, tree):
+    raw = tree()
+    (raw / 'train' / 'n01').rename(raw / 'train' / CAFE['NFC'])
+    (raw / 'train' / 'n02').rename(raw / 'train' / CAFE['NFD'])
+    refuses(raw, DataError, r"two folders 'café'.*forms of Unicode \(NFC and NFD\)")
+
+
+def test_class_names_that_are_not_utf8(refuses, tree):
+    raw = tree()
+    os.rename(raw / 'train' / 'n01', os.path.join(os.fsencode(raw / 'train'), b'caf\xe9'))
+    refuses(raw, DataError, r"name that cannot be used: 'caf\\udce9'")
+
+
+def test_file_names_that_are_not_utf8(tree, convert, read_back):
+    raw = tree()
+    folder = os.fsencode(raw / 'train' / 'n01')
+    os.rename(folder + b'/n01_train_0.JPEG', folder + b'/caf\xe9.JPEG')
+    output, _ = convert(raw)
+    dataset = dataset_factory.get_dataset('imagenet', 'train', str(output))
+    assert b'caf\xe9.JPEG' in {item['filename'] for item in read_back(dataset)}
+
+
+# What need not be there.
+
+
+@pytest.mark.parametrize('validation', ['validation', 'val'])
+def test_a_set_to_evaluate_on(tree, convert, read_back, validation):
+    raw = tree(validation=validation)
+    shutil.rmtree(raw / 'train')
+    output, messages = convert(raw)
+    assert any('for evaluation only' in line for line in messages)
+    about = read_description(str(output))
+    assert (list(about.splits), about.num_classes) == (['validation'], 4)
+    labels = _labels_by_file(output, 'validation', read_back)
+    assert labels['n03_' + validation + '_1.JPEG'] == 3
+    assert 'nothing to do' in convert(raw)[1][-1]
+
+
+def test_a_flat_set_to_evaluate_on(flat_tree, convert, read_back):
+    shutil.rmtree(flat_tree / 'train')
+    lines = (flat_tree / 'synset_labels.txt').read_text().split()
+    output, _ = convert(flat_tree)
+    assert _labels_by_file(output, 'validation', read_back) == {
+        f'val_{number:08d}.JPEG': int(synset[1:]) for number, synset in enumerate(lines)
+    }
+
+
+def test_val_is_validation(tree, convert):
+    raw = tree('train', 'val')
+    output, _ = convert(raw)
+    assert list(read_description(str(output)).splits) == ['train', 'validation']
+
+
+def test_two_folders_for_a_split(refuses, tree):
+    raw = tree()
+    (raw / 'val').mkdir()
+    refuses(raw, DataError, 'holds both validation/ and val/')
+
+
+# What the set is called.
+
+
+def test_own_classes_are_not_imagenet(tree, convert, tmp_path):
+    raw = tree()
+    assert read_description(str(convert(raw)[0])).name == 'raw'
+    shutil.rmtree(tmp_path / 'out')
+    raw.rename(tmp_path / 'imagenet')
+    assert read_description(str(convert(tmp_path / 'imagenet')[0])).name == 'my_imagenet'
+    shutil.rmtree(tmp_path / 'out')
+    assert read_description(str(convert(tmp_path / 'imagenet', name='ants')[0])).name == 'ants'
+
+
+def test_the_thousand_synsets_are_imagenet(convert, monkeypatch, tree):
+    monkeypatch.setattr(
+        imagenet_writer, 'synsets_to_names', lambda: dict.fromkeys(sorted(_CLASSES))
+    )
+    assert read_description(str(convert(tree())[0])).name == 'imagenet'
+
+
+def test_names_of_known_sets():
+    assert set(source_files.KNOWN_SETS) == set(dataset_factory.datasets_map)

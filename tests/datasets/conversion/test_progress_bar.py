@@ -6,6 +6,8 @@ import pytest
 
 from datasets.conversion.progress_bar import ProgressBar
 
+pytestmark = pytest.mark.once
+
 
 class Clock:
     now = 0.0

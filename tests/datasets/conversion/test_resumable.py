@@ -17,6 +17,8 @@ from datasets.records.image_files import ImageFile
 from datasets.records.record_writer import Rules
 from slim.errors import DataError, OutputError
 
+pytestmark = pytest.mark.once
+
 SHARDS = {'train': 4, 'validation': 2}
 
 

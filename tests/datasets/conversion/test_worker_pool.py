@@ -14,6 +14,8 @@ import pytest
 from datasets.conversion import worker_pool
 from slim.errors import DataError, SuiteError
 
+pytestmark = pytest.mark.once
+
 ROOT = str(pathlib.Path(__file__).resolve().parents[3])
 
 

@@ -5,6 +5,8 @@ import pytest
 from datasets.records import object_boxes
 from slim.errors import DataError
 
+pytestmark = pytest.mark.once
+
 
 def test_parts_of_the_sides(annotate):
     path = annotate('a.xml', [(10, 20, 30, 40), (0, 0, 100, 200)])

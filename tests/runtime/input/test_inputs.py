@@ -1,5 +1,6 @@
 """The pipelines: every record once, order and augmentation as functions of seed and step."""
 
+import dataclasses
 import os
 import pathlib
 
@@ -274,3 +275,42 @@ def test_the_rest_of_a_truncated_file_is_skipped_and_counted(records):
 
 def test_sound_records_hold_no_bad_one(records):
     assert input_errors.first_bad_record(records) is None
+
+
+@pytest.mark.parametrize('make', ['training', 'evaluation', 'cache'])
+@pytest.mark.parametrize('compression', ['GZIP', 'ZLIB'])
+def test_compressed_files_are_read(records, tmp_path, make, compression):
+    """Of several files one is compressed; nothing else changes."""
+    path = records.data_sources[1]
+    content = [record.numpy() for record in tf.data.TFRecordDataset(path)]
+    with tf.io.TFRecordWriter(path, compression) as writer:
+        for record in content:
+            writer.write(record)
+    packed = dataclasses.replace(records, compressions=('', compression, '', ''))
+
+    def batches(records):
+        if make == 'evaluation':
+            return inputs.evaluation_batches(records, fake_records.preprocess, FORMAT)
+        return training(records, reading=inputs.Reading(cache=make == 'cache'))()
+
+    seen = numbers(take(lambda: batches(packed), 5))
+    with tf.io.TFRecordWriter(path) as writer:
+        for record in content:
+            writer.write(record)
+    assert seen == numbers(take(lambda: batches(records), 5))
+    assert input_errors.first_bad_record(records) is None
+
+
+def test_an_image_of_a_strange_format_is_named(tmp_path, compression='GZIP'):
+    records = fake_records.write(tmp_path, [2])
+    path = records.data_sources[0]
+    with tf.io.TFRecordWriter(path, compression) as writer:
+        writer.write(b'7')
+        writer.write(b'strange')
+    records = dataclasses.replace(records, compressions=(compression,))
+    with pytest.raises(tf.errors.InvalidArgumentError) as failure:
+        take(training(records), 2)
+    named = input_errors.explain(failure.value, records)
+    assert named.startswith(
+        f'{path}, record 1 (counted from 0): the image is a strange file, which is not decoded'
+    )

@@ -71,7 +71,8 @@ def train(
         if gradient_poison_step is not None:
             poisoned = tf.equal(global_step, gradient_poison_step)
             # The root of 0, whose slope is infinite.
-            loss += tf.sqrt(tf.where(poisoned, tf.reduce_sum(logits) * 0.0, 1.0))
+            zero = tf.reduce_sum(logits) - tf.stop_gradient(tf.reduce_sum(logits))
+            loss += tf.sqrt(tf.where(poisoned, zero, 1.0))
         tf.losses.add_loss(loss)
         randomness.make_draws_follow_step([loss], global_step, seed=3)
         optimizer = tf.train.MomentumOptimizer(learning_rate, 0.9)

@@ -170,6 +170,8 @@ def full_log(folder, monkeypatch):
     return 'the log'
 
 
+# The log line is due at step 2, TensorBoard's first numbers at step 1; all workers end with the
+# next step, which is saved.
 @pytest.mark.parametrize(
     ('fill', 'last'), [(full_metrics, 3), (full_tensorboard, 2), (full_log, 3)]
 )
@@ -180,7 +182,6 @@ def test_a_full_disk_under_a_log_is_called_so_and_the_steps_are_kept(
     with pytest.raises(errors.OutputError, match='No space left on device: ') as failure:
         train(tmp_path, steps=50)
     assert what in str(failure.value) and '\n' not in str(failure.value)
-    # TensorBoard is due at step 1, the log line at step 2; all workers end with the next one.
     assert steps_of(tmp_path) == [last]
 
 
