@@ -15,7 +15,9 @@ from PIL import Image
 
 from datasets import build_imagenet_data, dataset_factory
 from datasets import process_bounding_boxes as boxes
+from slim.errors import DataError
 
+DATA = DataError.exit_code
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(__file__)))
 
 # Name, default: the classic script's.
@@ -114,7 +116,7 @@ def test_csv(annotations, tmp_path):
 def test_wrong_calls_of_process_bounding_boxes(annotations, tmp_path):
     assert 'give a folder' in _run('process_bounding_boxes', code=2).stderr
     (annotations / 'n01' / 'n01_1.xml').write_text('<')
-    failed = _run('process_bounding_boxes', annotations, code=1)
+    failed = _run('process_bounding_boxes', annotations, code=DATA)
     assert 'n01_1.xml cannot be read' in failed.stderr
     assert 'Traceback' not in failed.stderr
 
@@ -182,6 +184,7 @@ def test_build_imagenet_data(arguments, tmp_path, read_back):
         'validation-00000-of-00001',
     ]
     train = dataset_factory.get_dataset('imagenet', 'train', str(tmp_path / 'out'))
+    assert train.name == tmp_path.name  # its classes are not those of ImageNet
     assert train.labels_to_names == {0: 'background', 1: 'goldfish', 2: 'tench, fish'}
     items = {item['filename'].decode(): item for item in read_back(train)}
     assert {name: int(item['label']) for name, item in items.items()} == {
@@ -197,13 +200,13 @@ def test_build_imagenet_data(arguments, tmp_path, read_back):
         (
             'boxes.csv',
             'n07_1.JPEG,0,0,1,1\n',
-            1,
+            DATA,
             'boxes for 1 images that are not there: n07_1.JPEG',
         ),
-        ('boxes.csv', 'n02_1.JPEG,0,0,1\n', 1, 'boxes.csv, line 1: expected file name, xmin'),
-        ('names.txt', 'n01\tx\n', 1, 'names.txt has no name for n02'),
-        ('labels.txt', 'n02\n', 1, "'n01'"),
-        ('labels.txt', None, 1, 'labels.txt cannot be read'),
+        ('boxes.csv', 'n02_1.JPEG,0,0,1\n', DATA, 'boxes.csv, line 1: expected file name, xmin'),
+        ('names.txt', 'n01\tx\n', DATA, 'names.txt has no name for n02'),
+        ('labels.txt', 'n02\n', DATA, "'n01'"),
+        ('labels.txt', None, DATA, 'labels.txt cannot be read'),
     ],
 )
 def test_bad_input_is_one_line(arguments, tmp_path, name, content, code, match):

@@ -14,9 +14,12 @@ import processes
 import pytest
 from PIL import Image
 
+from slim.errors import DataError
+
 CONVERT, VERIFY = 'preprocess_imagenet.py', 'verify_dataset.py'
 SHARDS = ['--train_shards=12', '--validation_shards=3', '--num_workers=2']
 CLASSES = ('n01', 'n02', 'n03')
+DATA = DataError.exit_code
 
 
 def _jpeg(seed):
@@ -83,7 +86,7 @@ def test_what_is_wrong_is_printed_with_file_and_record(convert, script, raw, tmp
     paths = sorted((tmp_path / 'out' / 'train').iterdir())
     for path in paths[:3]:
         path.write_bytes(path.read_bytes()[:-5])
-    failed = script(VERIFY, f'--dataset_dir={tmp_path / "out"}', '--max_errors=2', code=1)
+    failed = script(VERIFY, f'--dataset_dir={tmp_path / "out"}', '--max_errors=2', code=DATA)
     for path in paths[:2]:
         assert f'{path}, record 1: the file ends 5 bytes before' in failed.stderr
     assert str(paths[2]) not in failed.stderr
@@ -134,17 +137,19 @@ def _file_for_folder(raw):
 
 
 WRONG = [
-    ([], _rename_train, 1, ['train/ and validation/', 'found training, validation']),
-    ([], _cut_labels, 1, ['has 7 lines', 'has 8 images']),
-    ([], _bad_file, 1, ['n02_3.JPEG cannot be read as an image', 'truncated']),
-    ([], _unknown_synset, 1, ["'n77'", 'no training folder']),
-    ([], _empty_class, 1, ['n09 has no images']),
-    ([], _no_labels, 1, ['there is no', 'synset_labels.txt']),
+    ([], _rename_train, DATA, ['train/ and validation/', 'found training, validation']),
+    ([], _cut_labels, DATA, ['has 7 lines', 'has 8 images']),
+    ([], _bad_file, DATA, ['n02_3.JPEG cannot be read as an image', 'truncated']),
+    ([], _unknown_synset, DATA, ["'n77'", 'no training folder']),
+    ([], _empty_class, DATA, ['n09 has no images']),
+    ([], _no_labels, DATA, ['there is no', 'synset_labels.txt']),
     ([], _records_of_another, 1, ['files of another run: train-00000-of-00001']),
     ([], _file_for_folder, 1, ['cannot be written']),
-    (['--bounding_box_dir=BOXES'], _box_of_nothing, 1, ['1 images', 'n01/n01_99.xml']),
-    (['--bounding_box_dir=/nowhere'], _nothing, 1, ['/nowhere', '--bounding_box_dir']),
+    (['--bounding_box_dir=BOXES'], _box_of_nothing, DATA, ['1 images', 'n01/n01_99.xml']),
+    (['--bounding_box_dir=/nowhere'], _nothing, DATA, ['/nowhere', '--bounding_box_dir']),
     (['--on_error=ignore'], _nothing, 2, ['on_error', 'fail', 'skip']),
+    (['--upright', '--bounding_box_dir=BOXES'], _nothing, 2, ['exclude each other']),
+    (['--max_megapixels=0'], _nothing, 2, ['--max_megapixels=0 must be above 0']),
     (['--num_workers=0'], _nothing, 2, ['num_workers']),
     (['--train_shards=0'], _nothing, 2, ['--train_shards must be at least 1']),
 ]
@@ -163,7 +168,7 @@ def test_bad_input_is_one_line(convert, raw, tmp_path, arguments, damage, code, 
 
 def test_skipped_files_are_counted_listed_and_in_the_exit_code(convert, raw, script, tmp_path):
     _bad_file(raw)
-    convert(raw, code=1)
+    convert(raw, code=DATA)
     skipped = convert(raw, '--on_error=skip', code=3)
     assert 'train: 1 files could not be read and were left out' in skipped.stdout
     assert '"file": "train/n02/n02_3.JPEG"' in (tmp_path / 'out/conversion_report.json').read_text()

@@ -13,6 +13,8 @@ import types
 
 import pytest
 
+from slim.errors import DataError
+
 ROOT = pathlib.Path(__file__).parents[2]
 originals = types.SimpleNamespace(
     **runpy.run_path(str(ROOT / 'tests' / 'datasets' / 'conversion' / 'originals.py'))
@@ -81,12 +83,12 @@ WRONG = [
     (['--dataset_name=mnits', '--dataset_dir=OUT'], 2, ["'mnits'", "'mnist'"]),
     (
         ['--dataset_name=mnist', '--dataset_dir=OUT', '--source_dir=.'],
-        1,
+        DataError.exit_code,
         ['train-images-idx3-ubyte.gz', 'https://'],
     ),
     (
         ['--dataset_name=cifar10', '--dataset_dir=OUT'],
-        1,
+        DataError.exit_code,
         ['cannot be reached', 'Put cifar-10-binary.tar.gz into OUT/downloads', '--source_dir'],
     ),
 ]
