@@ -61,6 +61,27 @@ def _answer_quickly_in_graphs() -> None:
     ops.executing_eagerly_outside_functions = executing_eagerly_outside_functions
 
 
+def _compare_graph_variables_by_identity() -> None:
+    """A variable of a plain graph is hashed and compared without asking how the process executes.
+
+    The answer is the same. But each layer puts all variables so far into a set, and searches
+    collections of them for its own: a million questions, and a third of the time that building
+    NASNet takes.
+    """
+    import tensorflow as tf
+
+    variable: Any = tf.Variable
+    ask_and_hash, ask_and_compare = variable.__hash__, variable.__eq__
+
+    def is_of_graph(candidate: Any) -> bool:
+        return getattr(candidate, '_in_graph_mode', False)
+
+    variable.__hash__ = lambda self: id(self) if is_of_graph(self) else ask_and_hash(self)
+    variable.__eq__ = lambda self, other: (
+        self is other if is_of_graph(self) else ask_and_compare(self, other)
+    )
+
+
 def _restore_moved_names() -> None:
     """Attributes that tf-slim reads from tensorflow.python modules which no longer carry them."""
     import tensorflow as tf
@@ -90,6 +111,7 @@ def repaired_tf_slim() -> types.ModuleType:
     _alias_legacy_layers()
     _leave_layers_unconverted()
     _answer_quickly_in_graphs()
+    _compare_graph_variables_by_identity()
     _restore_moved_names()
     return importlib.import_module('tf_slim')
 
