@@ -26,6 +26,7 @@ import tensorflow.compat.v1 as tf
 import slim
 
 CONTRACT = pathlib.Path(__file__).parents[1] / 'data' / 'contract'
+FORMS = ('train', 'eval')
 
 
 def load_contract(name: str) -> dict[str, Any]:
