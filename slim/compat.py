@@ -89,7 +89,7 @@ def _swap_layer_classes_on_change() -> None:
     or for eager execution: mostly to what they are, which costs Python milliseconds all the same.
     """
     for keras in ('tf_keras.src', 'tensorflow.python.keras'):
-        utils = importlib.import_module(f'{keras}.utils.version_utils')
+        utils: Any = importlib.import_module(f'{keras}.utils.version_utils')
         utils.swap_class = _swapping_on_change(utils.swap_class)
 
 

@@ -113,7 +113,8 @@ def test_variables_are_hashed_and_compared_as_tensorflow_does_it():
     assert (eager == tf2.Variable([1.0, 3.0])).numpy().tolist() == [True, False]
     with tf.Graph().as_default():
         first, second = tf.Variable(1.0), tf.Variable(1.0)
-        assert first == first and first != second and not first == second
+        assert first == first and first != second
+        assert (first == second) is False
         assert {first: 1, second: 2}[second] == 2
     inside = []
 
