@@ -111,7 +111,7 @@ def same_preprocessing(name: str, other: str) -> bool:
     return name in known and known[name] is known.get(other)
 
 
-def shortened(network_name: str, network: Network, preprocessing_name: str = '') -> str:
+def shown(network_name: str, network: Network, preprocessing_name: str = '') -> str:
     """`mobilenet_v1_025 with 10 classes at 224 x 224 pixels (its own: 128), preprocessing NAME`."""
     size = network.image_size
     own = getattr(network.function, 'default_image_size', size)

@@ -186,9 +186,8 @@ def _foreground_boxes(
     except (KeyError, TypeError, ArithmeticError, ValueError, AttributeError) as error:
         if isinstance(error, DataError):
             raise
-        raise DataError(
-            f'{path} is no sound annotation file of COCO ({type(error).__name__}: {shortened(error)}).'
-        ) from error
+        reason = f'{type(error).__name__}: {shortened(error)}'
+        raise DataError(f'{path} is no sound annotation file of COCO ({reason}).') from error
     if not boxes:
         raise DataError(f'{path} lists no images.')
     if strange := [name for name in boxes if not _is_file_name(name)]:

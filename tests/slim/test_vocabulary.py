@@ -112,3 +112,56 @@ def test_the_quick_answer_to_the_mode_of_execution_is_the_right_one():
         ask()
         tf2.function(ask)()
     assert answers == [True, True, False, False]
+
+
+def test_variables_are_hashed_and_compared_as_tensorflow_does_it():
+    assert slim.conv2d  # repairs
+    eager = tf2.Variable([1.0, 2.0])
+    with pytest.raises(TypeError, match='unhashable'):
+        hash(eager)
+    assert (eager == tf2.Variable([1.0, 3.0])).numpy().tolist() == [True, False]
+    with tf.Graph().as_default():
+        first, second = tf.Variable(1.0), tf.Variable(1.0)
+        assert first == first and first != second
+        assert (first == second) is False
+        assert {first: 1, second: 2}[second] == 2
+    inside = []
+
+    @tf2.function
+    def compare():
+        inside.append(eager == eager)
+        return tf.constant(0)
+
+    compare()
+    assert isinstance(inside[0], tf.Tensor)
+
+
+def test_variables_of_a_graph_are_compared_without_a_question(monkeypatch):
+    assert slim.conv2d  # repairs
+    with tf.Graph().as_default():
+        first, second = tf.Variable(1.0), tf.Variable(1.0)
+        ops = importlib.import_module('tensorflow.python.framework.ops')
+        monkeypatch.delattr(ops, 'executing_eagerly_outside_functions')
+        assert len({first, second}) == 2
+        assert second in [first, second]
+
+
+@pytest.mark.parametrize('keras', ['tf_keras.src', 'tensorflow.python.keras'])
+def test_layers_follow_the_way_of_executing_and_are_not_swapped_in_between(keras):
+    assert slim.conv2d  # repairs
+    layers = [
+        importlib.import_module(f'{keras}.engine.{module}').Layer
+        for module in ('base_layer', 'base_layer_v1')
+    ]
+    dense = importlib.import_module(f'{keras}.layers').Dense
+
+    def bases():
+        dense(1)
+        return dense.__bases__
+
+    for _ in range(2):
+        assert bases() == (layers[0],)
+        with tf.Graph().as_default():
+            of_graphs = bases()
+            assert of_graphs == (layers[1],)
+            assert bases() is of_graphs
