@@ -1,4 +1,4 @@
-"""What the folders of tests share: the server of scripts, things made once for all, less garbage."""
+"""What the folders of tests share: the server of scripts, things made once, less garbage."""
 
 from __future__ import annotations
 

@@ -7,7 +7,8 @@ import sys
 
 import pytest
 
-from slim import app, errors
+from runtime import app
+from slim import errors
 
 pytestmark = pytest.mark.once
 
@@ -24,7 +25,7 @@ def test_an_error_is_one_line_that_does_nothing_to_a_terminal(capsys):
 
 def test_names_that_the_encoding_of_the_terminal_does_not_have(tmp_path):
     program = (
-        'from slim import app\n'
+        'from runtime import app\n'
         'from datasets.conversion.progress_bar import tell\n'
         'app.run(lambda: (tell("caf\\udce9"), print("caf\\udce9 \\u00e9")) and None, ["x.py"])\n'
     )
