@@ -43,11 +43,11 @@ def test_names_that_the_encoding_of_the_terminal_does_not_have(tmp_path):
     [
         ('short', 'short'),
         ('x' * 80, 'x' * 80),
-        ('a' * 50 + 'b' * 50, 'a' * 40 + '...' + 'b' * 37),
+        ('a' * 60 + 'b' * 40, 'a' * 50 + ' ... ' + 'b' * 25),
         ('\n' * 3, r'\n\n\n'),
         (12, '12'),
     ],
 )
-def test_values_from_files_are_shown_in_short(value, expected):
-    assert errors.shown(value) == expected
-    assert len(errors.shown(str(value) * 10_000)) <= 80
+def test_long_values_are_shortened_in_their_middle(value, expected):
+    assert errors.shortened(value) == expected
+    assert len(errors.shortened(str(value) * 10_000)) <= 80
