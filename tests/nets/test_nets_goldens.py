@@ -52,12 +52,20 @@ def _norms(arrays: dict[str, np.ndarray]) -> dict[str, float]:
     return {name: float(np.linalg.norm(np.float64(array))) for name, array in arrays.items()}
 
 
+# The offset of a bottleneck's linear batch norm adds a constant, which the next convolution's batch
+# norm takes away again. Its gradient is zero, and what is recorded of it (4e-6 and less) is rounding,
+# other on each processor. The smallest other number recorded is 1e-4.
+_ZERO = 1e-5
+
+
 def _assert_close(got: dict[str, float], expected: dict[str, float], rtol: float) -> None:
     assert got.keys() == expected.keys()
-    names = sorted(expected)
+    zeros = sorted(name for name in expected if expected[name] < _ZERO)
+    names = sorted(expected.keys() - zeros)
     np.testing.assert_allclose(
-        [got[name] for name in names], [expected[name] for name in names], rtol=rtol, atol=1e-6
+        [got[name] for name in names], [expected[name] for name in names], rtol=rtol
     )
+    np.testing.assert_array_less([got[name] for name in zeros], 2 * _ZERO)
 
 
 def _mobilenet_v1_025(images: tf.Tensor, weight_decay: float) -> tf.Tensor:
