@@ -608,9 +608,9 @@ def test_a_lite_table_of_ones_own_is_built_like_a_published_one():
 @pytest.mark.usefixtures('graph')
 def test_rows_of_ones_own_make_a_lite_v1():
     conv_defs = [
-        mobilenet_v1.Conv(kernel=[3, 3], stride=2, depth=32),
+        mobilenet_v1.Conv(kernel=[3, 3], stride=1, depth=64),
         mobilenet_v1.DepthSepConv(kernel=[3, 3], stride=1, depth=64),
-        mobilenet_v1.DepthSepConv(kernel=[3, 3], stride=2, depth=128),
+        mobilenet_v1.DepthSepConv(kernel=[3, 3], stride=2, depth=192),
     ]
     with (
         slim.arg_scope([slim.batch_norm], is_training=True),
@@ -631,8 +631,8 @@ def test_rows_of_ones_own_make_a_lite_v1():
         'Conv2d_0',
         *(f'Conv2d_{n}_{layer}' for n in (1, 2) for layer in ('depthwise', 'pointwise')),
     ]
-    assert net.shape.as_list() == [1, 8, 8, 32]
-    assert end_points['Conv2d_0'].shape.as_list() == [1, 16, 16, 16]
+    assert end_points['Conv2d_0'].shape.as_list() == [1, 32, 32, 16]
+    assert net.shape.as_list() == [1, 16, 16, 48]
     assert len(_update_ops()) == 2 * 5
 
 
