@@ -22,10 +22,14 @@ def _file(image_format, mode='RGB', **options):
 
 
 ANIMATED = _file('GIF', save_all=True, append_images=[Image.fromarray(PIXELS[::-1])])
+BAD_CHECKSUM = bytearray(_file('PNG'))
+BAD_CHECKSUM[-13] ^= 1  # of the pixels; Pillow does not look at it
+BAD_CHECKSUM = bytes(BAD_CHECKSUM)
 WITHOUT_END = _file('JPEG')[:-2] + bytes(9000)  # Pillow takes it
 FILES = [
     _file('JPEG'),
     WITHOUT_END,
+    BAD_CHECKSUM,
     _file('JPEG', progressive=True),
     _file('JPEG', 'L'),
     _file('JPEG', 'CMYK'),
@@ -59,6 +63,7 @@ def check(tmp_path):
     [
         (ANIMATED, 'an animated GIF of 2 pictures'),
         (_file('PNG')[:-8], 'its end is missing'),
+        (BAD_CHECKSUM, 'missing or damaged'),
         (_file('JPEG')[:-2], 'truncated'),
         (WITHOUT_END, 'its end is missing'),
         (_file('GIF')[:-2], 'its end is missing'),
