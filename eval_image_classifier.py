@@ -48,6 +48,9 @@ def evaluate(chosen: options.Evaluation, runtime: startup.Runtime, given: Collec
     )
     about = agreement.sidecar_of(cluster, checkpoint, chosen.run.ignore_sidecar)
     chosen = settling.settle(chosen, given, about, lookup.same_preprocessing)
+    lookup.check_names(
+        chosen.network.model_name, chosen.input.preprocessing_name, f'{checkpoint}.json'
+    )
     parts = lookup.for_evaluation(chosen)
     dataset = parts.dataset
     agreement.check_flags(cluster, chosen, dataset.num_samples)

@@ -45,6 +45,7 @@ def export(chosen: options.Export, given: Collection[str]) -> int:
     checkpoint = chosen.checkpoint_path and files.find(chosen.checkpoint_path, 'checkpoint_path')
     about = sidecar.read(checkpoint) if checkpoint and not chosen.ignore_sidecar else None
     chosen = settling.settle(chosen, given, about, lookup.same_preprocessing)
+    lookup.check_names(chosen.model_name, source=f'{checkpoint}.json' if about else '')
     told = {'dataset_name', 'dataset_dir'}.isdisjoint(given)
     network = lookup.for_export(chosen, about.num_classes if about and told else None)
     size = network.image_size
@@ -65,7 +66,8 @@ def export(chosen: options.Export, given: Collection[str]) -> int:
             note = f'of {errors.printable(checkpoint)}, step {step}, its {loaded.note}'
     exporter.write(graph_def, chosen.output_file, chosen.write_text_graphdef)
     shown = lookup.shown(chosen.model_name, network)
-    print(f'{chosen.output_file}: {shown}, input {shape}, {len(graph_def.node)} nodes\n{note}')
+    file = errors.printable(chosen.output_file)
+    print(f'{file}: {shown}, input {shape}, {len(graph_def.node)} nodes\n{note}')
     return 0
 
 

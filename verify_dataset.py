@@ -12,7 +12,6 @@ Exit codes: 0 all is well, 1 failure, 2 wrong command line, 3 something is wrong
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from absl import flags
@@ -87,21 +86,10 @@ def print_tables(findings: Findings) -> None:
         )
     print()
     print(f'{"label":>6} ' + ' '.join(f'{name:>10}' for name in splits) + '  name')
-    names = _class_names(findings.description.labels_to_names() or {})
+    names = findings.class_names()
     for label in range(int(findings.description.has_background), findings.description.num_classes):
         counts = ' '.join(f'{split.labels[label]:10}' for split in splits.values())
         print(f'{label:6} {counts}  {names.get(label, "")}')
-
-
-def _class_names(names: Mapping[int, str]) -> dict[int, str]:
-    """Names as people know them: `n01440764 tench, Tinca tinca`."""
-    from datasets.records.synsets import synsets_to_names
-
-    known = synsets_to_names()
-    return {
-        label: printable(f'{name} {known[name]}' if name in known else name)
-        for label, name in names.items()
-    }
 
 
 if __name__ == '__main__':

@@ -17,7 +17,7 @@ import functools
 import math
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from absl import flags
@@ -28,7 +28,7 @@ from datasets.conversion.resumable import Plan, SplitPlan
 from datasets.records import image_files, object_boxes, record_files, record_writer
 from datasets.records.image_files import ImageFile
 from datasets.records.object_boxes import Box
-from slim.errors import DataError, SuiteError, UsageError, shortened
+from slim.errors import DataError, SuiteError, UsageError, printable, shortened
 
 # Flags of their own, not the program's: importing this module must not change what it accepts.
 FLAGS = flags.FlagValues()
@@ -97,21 +97,23 @@ def main(unused_argv: Sequence[str]) -> None:
             f'{FLAGS.bounding_box_file} has boxes for {len(boxes)} images that are not there: '
             f'{record_files.listed(list(boxes))}.'
         )
-    _convert(splits, [texts[synset] for synset in labels])
+    _convert(splits, {synset: texts[synset] for synset in labels})
 
 
-def _convert(splits: dict[str, list[ImageFile]], names: Sequence[str]) -> None:
+def _convert(splits: dict[str, list[ImageFile]], synsets_to_names: Mapping[str, str]) -> None:
     in_order = {
         split_name: record_writer.shuffled(images, imagenet_writer.SHUFFLE_SEED)
         for split_name, images in splits.items()
     }
     num_shards = {'train': FLAGS.train_shards, 'validation': FLAGS.validation_shards}
+    images_dir = os.path.commonpath([FLAGS.train_directory, FLAGS.validation_directory])
+    name = imagenet_writer.set_name(synsets_to_names, images_dir)
     plan = Plan(
-        images_dir=os.path.commonpath([FLAGS.train_directory, FLAGS.validation_directory]),
+        images_dir=images_dir,
         output_dir=FLAGS.output_directory,
         splits={name: SplitPlan(in_order[name], num_shards[name]) for name in in_order},
         flags={f'{name}_shards': count for name, count in num_shards.items()},
-        describe=functools.partial(imagenet_writer.describe, 'imagenet', names),
+        describe=functools.partial(imagenet_writer.describe, name, [*synsets_to_names.values()]),
     )
     converted = resumable.convert(plan, FLAGS.num_threads)
     imagenet_writer.report_odd_files(converted, tell)
@@ -155,5 +157,5 @@ if __name__ == '__main__':
     try:
         main(sys.argv)
     except SuiteError as error:
-        print(f'build_imagenet_data: error: {error}', file=sys.stderr)
+        print(f'build_imagenet_data: error: {printable(str(error))}', file=sys.stderr)
         sys.exit(error.exit_code)

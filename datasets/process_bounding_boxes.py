@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 
 from datasets.conversion import bounding_boxes
 from datasets.records import object_boxes, record_files
-from slim.errors import DataError, SuiteError, UsageError
+from slim.errors import DataError, SuiteError, UsageError, printable
 
 
 class BoundingBox:
@@ -95,5 +95,5 @@ if __name__ == '__main__':
     try:
         main(sys.argv)
     except SuiteError as error:
-        print(f'process_bounding_boxes: error: {error}', file=sys.stderr)
+        print(f'process_bounding_boxes: error: {printable(str(error))}', file=sys.stderr)
         sys.exit(error.exit_code)

@@ -46,8 +46,8 @@ def run(main: Callable[[], int | None], argv: Sequence[str] | None = None) -> No
         sys.exit(130)
 
 
-def parse_flags(argv: Sequence[str]) -> None:
-    """Parses into absl's FLAGS; unknown flags, wrong values and stray words are a UsageError."""
+def parse_flags(argv: Sequence[str], known: flags.FlagValues = flags.FLAGS) -> None:
+    """Parses into `known`; unknown flags, wrong values and stray words are a UsageError."""
     for word in argv[1:]:
         # absl looks for names that are alike, by recursion over their letters.
         name = word.split('=')[0]
@@ -56,10 +56,10 @@ def parse_flags(argv: Sequence[str]) -> None:
                 f'Unknown command line flag {errors.shortened(name, 80)} {_HELP}'
             )
     try:
-        rest = flags.FLAGS(list(argv))
+        rest = known(list(argv))
     except flags.UnrecognizedFlagError as error:
-        raise errors.UsageError(_unknown_flag(error)) from error
-    except flags.Error as error:
+        raise errors.UsageError(_unknown_flag(error, known)) from error
+    except (flags.Error, ValueError) as error:  # A ValueError: `--noFLAG=value`.
         message = errors.shortened(' '.join(str(error).split()), _LONGEST_MESSAGE)
         raise errors.UsageError(f'{message} {_HELP}') from error
     if len(rest) > 1:
@@ -69,13 +69,13 @@ def parse_flags(argv: Sequence[str]) -> None:
         )
 
 
-def _unknown_flag(error: flags.UnrecognizedFlagError) -> str:
+def _unknown_flag(error: flags.UnrecognizedFlagError, known: flags.FlagValues) -> str:
     """Beside what is spelt alike, which absl knows: a flag of the same words, and more or fewer."""
     message = errors.shortened(' '.join(str(error).split()), _LONGEST_MESSAGE)
     name = error.flagname.replace('-', '_')
-    longer = [known for known in flags.FLAGS if known.endswith(f'_{name}')]
-    shorter = [known for known in flags.FLAGS if name.endswith(f'_{known}')]
-    related = [known for known in (*longer, *shorter) if known not in message]
+    longer = [other for other in known if other.endswith(f'_{name}')]
+    shorter = [other for other in known if name.endswith(f'_{other}')]
+    related = [other for other in (*longer, *shorter) if other not in message]
     if related and 'Did you mean' not in message:
         message += f'. Did you mean: {", ".join(related[:3])} ?'
     elif related:

@@ -86,11 +86,23 @@ def for_export(chosen: options.Export, num_classes: int | None = None) -> Networ
     )
 
 
-def check_names(model_name: str, preprocessing_name: str | None = None) -> None:
-    """UsageError for a name that is not there; before a checkpoint is looked for."""
-    nets_factory.get_network_fn(model_name, 1)
-    if preprocessing_name:
-        preprocessing_factory.get_preprocessing(preprocessing_name)
+def check_names(model_name: str, preprocessing_name: str | None = None, source: str = '') -> None:
+    """Looks names up before anything else is done.
+
+    Raises:
+      UsageError: a name that is not there.
+      CheckpointError: the same, where the names come from `source`, not from the user.
+    """
+    try:
+        nets_factory.get_network_fn(model_name, 1)
+        if preprocessing_name:
+            preprocessing_factory.get_preprocessing(preprocessing_name)
+    except errors.UsageError as error:
+        if not source:
+            raise
+        raise errors.CheckpointError(
+            f'{errors.shortened(source, 80)}, unless --ignore_sidecar is given: {error}'
+        ) from error
 
 
 def same_preprocessing(name: str, other: str) -> bool:
@@ -101,7 +113,8 @@ def same_preprocessing(name: str, other: str) -> bool:
 
 def shown(network_name: str, network: Network, preprocessing_name: str = '') -> str:
     """`mobilenet_v1_025 with 10 classes at 224 x 224 pixels (its own: 128), preprocessing NAME`."""
-    size, own = network.image_size, network.function.default_image_size  # type: ignore[attr-defined]
+    size = network.image_size
+    own = getattr(network.function, 'default_image_size', size)
     line = f'{network_name} with {network.num_classes} classes at {size} x {size} pixels'
     if size != own:
         line += f' (its own: {own})'
@@ -119,7 +132,8 @@ def _num_classes(dataset: Any, labels_offset: int) -> int:
     """Of the logits. A network of 0 classes would have no classifier."""
     if not 0 <= labels_offset < dataset.num_classes:
         raise errors.UsageError(
-            f'--labels_offset={labels_offset} leaves no class: data set {dataset.name!r} has '
+            f'--labels_offset={labels_offset} leaves no class: data set '
+            f'{errors.shortened(repr(dataset.name), 60)} has '
             f'{dataset.num_classes}, so it must be 0 to {dataset.num_classes - 1}'
         )
     return dataset.num_classes - labels_offset

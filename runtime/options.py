@@ -17,6 +17,7 @@ DEVICES = ('auto', 'hpu', 'gpu', 'cpu')
 DTYPES = ('fp32', 'bf16')
 DATA_ERRORS = ('stop', 'skip')
 GRADIENT_COMPRESSIONS = ('none', 'fp16')
+NAN_ANSWERS = ('stop', 'skip')
 LR_SCALINGS = ('linear', 'sqrt', 'none')
 
 _PARAMETER_SERVERS = (
@@ -379,6 +380,15 @@ class TrainingRunOptions:
     log_every_n_steps: int = option(10, 'steps between two log lines', at_least=1)
     save_summaries_secs: int = option(600, 'seconds between TensorBoard summaries', at_least=1)
     save_interval_secs: int = option(600, 'seconds between checkpoints', at_least=1)
+    on_nan: str = option(
+        'stop',
+        'at a loss or gradient that is not finite: end the run, or skip the step, which then '
+        'changes no variable',
+        choices=NAN_ANSWERS,
+    )
+    max_nan_steps: int = option(
+        10, 'with --on_nan=skip: the run ends at more such steps than these', at_least=0
+    )
     save_interval_steps: int | None = option(
         None, 'steps between checkpoints, beside the seconds; default: seconds alone', at_least=1
     )

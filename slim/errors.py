@@ -81,9 +81,15 @@ def did_you_mean(value: str, choices: Iterable[str]) -> str:
     names = list(choices)
     # A value of a megabyte is close to nothing, and looking for it takes minutes.
     close = difflib.get_close_matches(str(value)[:200], names, n=3)
-    hint = f'Did you mean {" or ".join(repr(name) for name in close)}? ' if close else ''
+    likely = ' or '.join(shortened(repr(name), 60) for name in close)
+    hint = f'Did you mean {likely}? ' if close else ''
     shown = close if close and len(names) > 12 else names
-    return f'{hint}Choose from: {", ".join(shown)}{", ..." if len(shown) < len(names) else ""}.'
+    listed = printable(', '.join(shown))
+    short = len(listed) <= 160
+    if not short:
+        listed = listed[:160].rpartition(', ')[0] or shortened(listed, 160)
+    more = '' if short and len(shown) == len(names) else ', ...'
+    return f'{hint}Choose from: {listed}{more}.'
 
 
 def unknown_name(kind: str, value: str, choices: Iterable[str]) -> UsageError:

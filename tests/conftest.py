@@ -1,8 +1,9 @@
-"""What the folders of tests share: the server of scripts, and things that are made once for all."""
+"""What the folders of tests share: the server of scripts, things made once, less garbage."""
 
 from __future__ import annotations
 
 import fcntl
+import gc
 import os
 import pathlib
 from collections.abc import Callable, Iterator
@@ -39,3 +40,11 @@ def make_once(tmp_path_factory: pytest.TempPathFactory) -> MakeOnce:
         return folder
 
     return make_once
+
+
+def pytest_collection_finish() -> None:
+    """TensorFlow and the test files are half a million objects, which each full collection would
+    walk through; a graph being built is full of new ones, which would make it walk often."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 10, 10)

@@ -20,7 +20,7 @@ from datasets.conversion.source_files import MissingSourceError
 from datasets.records import example_format, image_files, record_files, record_writer
 from datasets.records.description import Description
 from datasets.records.image_files import ImageFile
-from slim.errors import DataError, did_you_mean
+from slim.errors import DataError, did_you_mean, shortened
 
 _SHUFFLE_SEED = 12345
 _SPLIT_TO_FOLDER = {'train': 'train2014', 'val': 'val2014'}
@@ -151,7 +151,7 @@ def _parse(text: bytes, path: str) -> dict[str, Any]:
 
     try:
         content = json.loads(text, object_hook=without_outlines)
-    except ValueError as error:  # JSONDecodeError and UnicodeDecodeError
+    except (ValueError, RecursionError) as error:  # JSONDecodeError, UnicodeDecodeError; too deep
         raise DataError(f'{path} is no JSON file: it is cut off or damaged ({error}).') from error
     keys = ('images', 'annotations', 'categories')
     if not isinstance(content, dict) or not all(isinstance(content.get(k), list) for k in keys):
@@ -183,17 +183,20 @@ def _foreground_boxes(
                 boxes[image['file_name']].append(
                     (y / height, x / width, (y + h) / height, (x + w) / width)
                 )
-    except (KeyError, TypeError, ZeroDivisionError, ValueError) as error:
+    except (KeyError, TypeError, ArithmeticError, ValueError, AttributeError) as error:
         if isinstance(error, DataError):
             raise
-        raise DataError(
-            f'{path} is no sound annotation file of COCO ({type(error).__name__}: {error}).'
-        ) from error
+        reason = f'{type(error).__name__}: {shortened(error)}'
+        raise DataError(f'{path} is no sound annotation file of COCO ({reason}).') from error
     if not boxes:
         raise DataError(f'{path} lists no images.')
-    if strange := [name for name in boxes if os.path.basename(name) != name or not name]:
-        raise DataError(f'{path} names an image in another folder: {strange[0]!r}.')
+    if strange := [name for name in boxes if not _is_file_name(name)]:
+        raise DataError(f'{path} names an image in another folder: {shortened(strange[0])!r}.')
     return boxes
+
+
+def _is_file_name(name: object) -> bool:
+    return isinstance(name, str) and os.path.basename(name) == name and name not in ('', '.', '..')
 
 
 def _shuffled(images: list[_Labelled]) -> list[_Labelled]:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from datasets.conversion import bounding_boxes, resumable, source_files
@@ -81,8 +81,7 @@ def convert(
     if 'train' not in splits:
         progress(f'{raw_data_dir} has no images to train on: the set is for evaluation only')
     if name is None:
-        is_imagenet = raw.synsets == tuple(synsets_to_names())
-        name = _IMAGENET if is_imagenet else source_files.set_name(raw_data_dir)
+        name = set_name(raw.synsets, raw_data_dir)
     if bounding_box_dir is not None:
         splits = bounding_boxes.attach(splits, bounding_box_dir)
     # Neighbours in the training files should be of different classes; validation has no order.
@@ -104,6 +103,11 @@ def convert(
     converted = resumable.convert(plan, num_workers, progress)
     report_odd_files(converted, progress)
     return converted
+
+
+def set_name(synsets: Collection[str], folder: str) -> str:
+    """'imagenet' for its 1,000 synsets, else the name of the folder of the images."""
+    return _IMAGENET if set(synsets) == set(synsets_to_names()) else source_files.set_name(folder)
 
 
 def describe(

@@ -88,4 +88,13 @@ class Journal:
         content = self._file.read()
         whole = content[: content.rfind(b'\n') + 1]
         self._file.truncate(len(whole))
-        return [json.loads(line) for line in whole.splitlines()]
+        damaged = OutputError(
+            f'{self._path} is damaged, so that this conversion cannot go on. Give an empty folder.'
+        )
+        try:
+            entries = [json.loads(line) for line in whole.splitlines()]
+        except (ValueError, RecursionError) as error:
+            raise damaged from error
+        if not all(isinstance(entry, dict) for entry in entries):
+            raise damaged
+        return entries

@@ -32,10 +32,14 @@ from datasets.records.record_writer import (
     WrittenShard,
     WrittenSplit,
 )
-from slim.errors import DataError, OutputError
+from slim.errors import DataError, OutputError, shortened
 
 JOURNAL = 'unfinished.jsonl'
 REPORT = 'conversion_report.json'
+
+_REPORTED = ('flags', 'images', 'names', 'contents', 'splits')
+# What reading JSON raises that is damaged, or has other values than were written.
+_DAMAGE = (OSError, ValueError, RecursionError, LookupError, TypeError, AttributeError)
 
 # What a record has besides the bytes of the image; a few hundred, and boxes.
 _RECORD_OVERHEAD = 600
@@ -181,7 +185,10 @@ class _Work:
     def run(self, journal: Journal, num_workers: int) -> Converted:
         """Writes what is not finished. `journal` is locked."""
         if journal.entries:
-            change = self._change(journal.entries[0])
+            try:
+                change = self._change(journal.entries[0])
+            except _DAMAGE:
+                change = f'{JOURNAL} is damaged'
             if change:
                 raise OutputError(
                     f'{self._plan.output_dir} holds the beginning of another conversion: {change}. '
@@ -358,10 +365,12 @@ class _Work:
         try:
             with open(path, encoding='utf-8') as file:
                 report = json.load(file)
-        except (OSError, ValueError) as error:
-            raise DataError(f'{path} cannot be read: {error}. Give an empty folder.') from error
-        report['skipped'] = [s for split in report['splits'].values() for s in split['skipped']]
-        return report
+            report['skipped'] = [s for split in report['splits'].values() for s in split['skipped']]
+            return {key: report[key] for key in (*_REPORTED, 'skipped')}
+        except _DAMAGE as error:
+            raise DataError(
+                f'{path} cannot be read: {shortened(error)}. Give an empty folder.'
+            ) from error
 
     def _relative(self, paths: Sequence[str]) -> list[str]:
         # Nearly all are below the folder, where this is ten times faster than relpath.

@@ -24,7 +24,8 @@ from datasets.conversion.progress_bar import Progress, ProgressBar, tell
 from datasets.records import description, record_files
 from datasets.records.description import Description
 from datasets.records.record_checks import HASH_BYTES, FileFacts, FileTask, Problem, check_file
-from slim.errors import DataError
+from datasets.records.synsets import synsets_to_names
+from slim.errors import DataError, printable
 
 
 @dataclass
@@ -47,6 +48,14 @@ class Findings:
     splits: dict[str, SplitFacts]
     problems: list[Problem]  # the first of each file
     num_problems: int
+
+    def class_names(self) -> dict[int, str]:
+        """Printable names by label; behind a synset its words: `n01440764 tench, Tinca tinca`."""
+        known = synsets_to_names()
+        return {
+            label: printable(f'{name} {known[name]}' if name in known else name)
+            for label, name in (self.description.labels_to_names() or {}).items()
+        }
 
     def add(self, problem: Problem) -> None:
         self.num_problems += 1

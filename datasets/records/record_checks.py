@@ -95,6 +95,9 @@ def _check_record(data: bytes, task: FileTask) -> tuple[str, bytes, int | None]:
         features = example_encoding.decode(data)
         encoded = _only(features, example_format.ENCODED, bytes)
         label = _only(features, example_format.LABEL, int)
+        if example_format.FILENAME in features:
+            _only(features, example_format.FILENAME, bytes)
+        _check_boxes(features)
     except ValueError as error:
         return f'it is no record of an image: {error}', b'', None
     names = features.get(example_format.FILENAME) or [b'']
@@ -152,6 +155,15 @@ def _not_whole(encoded: bytes, image_format: str | None) -> str:
     else:
         is_whole = image_ends.jpeg_is_whole(encoded)
     return '' if is_whole else 'the image cannot be decoded: its end is missing or damaged'
+
+
+def _check_boxes(features: Mapping[str, list[Value]]) -> None:
+    """ValueError for boxes that are not four numbers each."""
+    sides = [features.get(side, []) for side in example_format.BBOX_SIDES]
+    if not all(isinstance(value, float) for side in sides for value in side):
+        raise ValueError("the sides of boxes, 'image/object/bbox/...', are not numbers")
+    if len({len(side) for side in sides}) > 1:
+        raise ValueError("there are not as many of each side of boxes, 'image/object/bbox/...'")
 
 
 def _only(features: Mapping[str, list[Value]], key: str, kind: type) -> Any:

@@ -9,15 +9,13 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-import os
 import re
-import stat
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import tensorflow.compat.v1 as tf
 
-from runtime import options
+from runtime import folders, options
 from slim import errors
 
 SUITE_VERSION = '0.1.0'
@@ -52,10 +50,13 @@ class Sidecar:
     tensorflow_version: str
 
 
-def of_training(chosen: options.Training, parts: Any) -> Sidecar:
-    """What a run knows of its checkpoints but the step; `parts` is a `lookup.Parts`."""
+def of_training(chosen: options.Training, parts: Any) -> Sidecar | None:
+    """What a run knows of its checkpoints but the step; `parts` is a `lookup.Parts`.
+
+    None, and a line in the log, for a network of one's own whose name no sidecar can have.
+    """
     dataset = parts.dataset
-    return Sidecar(
+    about = Sidecar(
         model_name=chosen.network.model_name,
         num_classes=parts.network.num_classes,
         labels_offset=chosen.dataset.labels_offset,
@@ -72,6 +73,11 @@ def of_training(chosen: options.Training, parts: Any) -> Sidecar:
         suite_version=SUITE_VERSION,
         tensorflow_version=tf.__version__,
     )
+    wrong = _first_wrong(json.loads(json.dumps(dataclasses.asdict(about))))
+    if wrong:
+        print(f'checkpoints get no {SUFFIX} beside them: {wrong}', flush=True)
+        return None
+    return about
 
 
 def _label_names(names: Mapping[int, str] | None, num_classes: int) -> tuple[str, ...] | None:
@@ -82,12 +88,9 @@ def _label_names(names: Mapping[int, str] | None, num_classes: int) -> tuple[str
 
 
 def write(prefix: str, about: Sidecar) -> None:
-    """Writes the sidecar of a checkpoint, whole or not at all; tf.errors.OpError where it fails."""
-    path = prefix + SUFFIX
+    """Writes the sidecar of a checkpoint, whole or not at all; OutputError where that fails."""
     values = {'kind': f'{_KIND} {_FORMAT}', **dataclasses.asdict(about)}
-    with tf.gfile.Open(path + '.partial', 'w') as file:
-        file.write(json.dumps(values, indent=1) + '\n')
-    tf.gfile.Rename(path + '.partial', path, overwrite=True)
+    folders.write_text(prefix + SUFFIX, json.dumps(values, indent=1) + '\n')
 
 
 def read(prefix: str) -> Sidecar | None:
@@ -98,12 +101,12 @@ def read(prefix: str) -> Sidecar | None:
     """
     path = prefix + SUFFIX
     try:
-        text = _content(path)
-        if text is None:
-            return None
+        text = folders.read_text(path, _LARGEST_FILE)
         values = json.loads(text, parse_int=_whole_number)
+    except (FileNotFoundError, NotADirectoryError, tf.errors.NotFoundError):
+        return None
     except (OSError, tf.errors.OpError) as error:
-        raise _unusable(path, f'cannot be read: {errors.shortened(error, 60)}') from error
+        raise _unusable(path, f'cannot be read: {folders.reason(error)[:60]}') from error
     except (ValueError, RecursionError) as error:
         raise _unusable(path, 'is damaged: it is not JSON') from error
     kind = values.get('kind') if isinstance(values, dict) else None
@@ -117,33 +120,21 @@ def read(prefix: str) -> Sidecar | None:
 
 def from_values(values: Mapping[str, Any], path: str = 'the sidecar') -> Sidecar:
     """The sidecar of parsed JSON, each value checked; CheckpointError names the first bad one."""
-    for name, check in _CHECKS.items():
-        if not check(values.get(name)):
-            shown = errors.shortened(repr(values.get(name)), 40)
-            raise _unusable(path, f'is damaged: {name} is {shown}')
+    wrong = _first_wrong(values)
+    if wrong:
+        raise _unusable(path, f'is damaged: {wrong}')
     known: dict[str, Any] = {name: values.get(name) for name in _CHECKS}
     if known['label_names'] is not None:
         known['label_names'] = tuple(known['label_names'])
     return Sidecar(**known)
 
 
-def _content(path: str) -> str | None:
-    """UTF-8 of a file that is there and not large."""
-    if '://' in path:
-        if not tf.gfile.Exists(path):
-            return None
-    else:
-        try:
-            # A pipe would be waited for.
-            if not stat.S_ISREG(os.stat(path).st_mode):
-                raise ValueError('no file')
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-    with tf.io.gfile.GFile(path, 'rb') as file:
-        content = file.read(_LARGEST_FILE + 1)
-    if len(content) > _LARGEST_FILE:
-        raise ValueError('too large')
-    return content.decode()
+def _first_wrong(values: Mapping[str, Any]) -> str:
+    """`NAME is VALUE` of the first value that cannot be; '' where all can."""
+    for name, check in _CHECKS.items():
+        if not check(values.get(name)):
+            return f'{name} is {errors.shortened(repr(values.get(name)), 40)}'
+    return ''
 
 
 def _whole_number(digits: str) -> int:
@@ -169,10 +160,10 @@ def _is_bool(value: Any) -> bool:
     return isinstance(value, bool)
 
 
-def _is_number_from(lowest: int) -> Callable[[Any], bool]:
+def _is_number_from(lowest: int, highest: int = _LARGEST_NUMBER) -> Callable[[Any], bool]:
     def check(value: Any) -> bool:
         is_whole = isinstance(value, int) and not isinstance(value, bool)
-        return is_whole and lowest <= value <= _LARGEST_NUMBER
+        return is_whole and lowest <= value <= highest
 
     return check
 
@@ -198,7 +189,8 @@ _CHECKS: dict[str, Callable[[Any], bool]] = {
     'has_background': _is_bool,
     'preprocessing_name': _is_name,
     'use_grayscale': _is_bool,
-    'image_size': _is_number_from(1),
+    # Above, one batch of a stranger's size would take all memory.
+    'image_size': _is_number_from(1, 8192),
     'dtype': _is_name,
     'moving_average_decay': _is_share,
     'dataset_name': _is_text,

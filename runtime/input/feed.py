@@ -32,6 +32,7 @@ class Feed:
         tf.add_to_collection(tf.GraphKeys.TABLE_INITIALIZERS, self._iterator.initializer)
         self._waits: list[Any] = []
         self._skipped: list[Any] = []
+        self._labels: list[Any] = []
 
     def next_batch(self) -> tuple[Any, Any]:
         """Images and labels of the next batch, for one clone.
@@ -51,19 +52,31 @@ class Feed:
                 images, labels = tf.identity(images), tf.identity(labels)
         self._waits.append(got - asked)
         self._skipped.append(skipped)
+        self._labels.append(labels)
         return images, labels
 
     def tensors(self) -> dict[str, Any]:
         """Of a step, once every clone has its batch.
 
         `data_wait_secs`, float64 scalar: how long it took to get the batches. `skipped`, int64
-        scalar: records left out since the start.
+        scalar: records left out since the start. `labels`, int64 [2]: the lowest and the highest.
         """
         with tf.device(self._iterator.initializer.device):
             return {
                 'data_wait_secs': tf.add_n(self._waits),
                 'skipped': tf.reduce_max(tf.stack(self._skipped)),
+                'labels': self._extreme_labels(),
             }
+
+    def _extreme_labels(self) -> Any:
+        # Of mixed images, the class of the larger share.
+        each = [
+            tf.argmax(labels, axis=-1) if labels.dtype.is_floating else labels
+            for labels in self._labels
+        ]
+        extremes = [find(labels) for labels in each for find in (tf.reduce_min, tf.reduce_max)]
+        both = tf.stack([tf.reduce_min(extremes), tf.reduce_max(extremes)])
+        return both + self._batch.labels_offset
 
     def explain(self, error: Exception, reached: int) -> str:
         """What to tell about an error after step `reached`: names file and record."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -10,10 +11,10 @@ from typing import Any
 
 import tensorflow.compat.v1 as tf
 
-from runtime import options
+from runtime import folders, options
 from runtime.checkpoints import files, sidecar, weights
 from runtime.input import input_errors
-from runtime.training import classification, monitor
+from runtime.training import classification, event_file, monitor
 from runtime.workers import cluster as cluster_lib
 from slim import errors
 
@@ -157,28 +158,14 @@ def publish(result: Result, folder: str, about: Mapping[str, Any] | None = None)
     print(f'images: {result.images}/{result.expected_images}')
     print(f'Accuracy: {result.accuracy:.4f}')
     print(f'Recall_5: {result.recall_5:.4f}', flush=True)
+    values = {**dataclasses.asdict(result), **(about or {})}
     path = os.path.join(folder, RESULT_FILE)
-    try:
-        _write(result, path, about or {})
-    except (tf.errors.OpError, OSError) as error:
-        reason = errors.shortened(' '.join(str(error).split()), 120)
-        raise errors.OutputError(
-            f'--eval_dir={folder}: the result, which stands above, cannot be written: {reason}'
-        ) from error
-
-
-def _write(result: Result, path: str, about: Mapping[str, Any]) -> None:
-    folder = os.path.dirname(path)
-    with tf.gfile.Open(path + '.partial', 'w') as file:
-        file.write(json.dumps({**dataclasses.asdict(result), **about}, indent=1) + '\n')
-    tf.gfile.Rename(path + '.partial', path, overwrite=True)
+    folders.write_text(path, json.dumps(values, indent=1) + '\n')
     tags = {'Accuracy': result.accuracy, 'Recall_5': result.recall_5}
     # The suite that the Gaudi fork came from wrote them below eval/.
     tags.update({f'eval/{tag}': value for tag, value in tags.items()})
-    with tf.Graph().as_default():  # The classic writer wants graph mode.
-        writer = tf.summary.FileWriter(folder)
+    with contextlib.closing(event_file.EventFile(folder)) as writer:
         monitor.write_scalars(writer, tags, result.step)
-        writer.close()
 
 
 def part_of_worker(files: Sequence[str], max_batches: int | None, rank: int, size: int) -> Part:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import tensorflow.compat.v1 as tf
+from google.protobuf import text_format
 
 from runtime import folders
 from runtime.checkpoints import files
@@ -59,14 +60,15 @@ def freeze(graph_def: tf.GraphDef, saver: Any, checkpoint: str, output: str) -> 
 def write(graph_def: tf.GraphDef, path: str, as_text: bool = False) -> None:
     """Writes a GraphDef, binary or as text, under a temporary name first. Raises OutputError."""
     folder, name = os.path.split(path)
-    temporary = f'.{name}.{os.getpid()}.tmp'
+    temporary = os.path.join(folder, f'.{name}.{os.getpid()}.tmp')
     if folder:
         folders.make_folder(folder, 'output_file')
     try:
-        written = tf.io.write_graph(graph_def, folder or '.', temporary, as_text=as_text)
-        tf.gfile.Rename(written, path, overwrite=True)
+        with tf.gfile.Open(temporary, 'wb') as file:
+            text = text_format.MessageToString(graph_def).encode() if as_text else None
+            file.write(text or graph_def.SerializeToString())
+        tf.gfile.Rename(temporary, path, overwrite=True)
     except (tf.errors.OpError, OSError) as error:
-        reason = errors.shortened(' '.join(str(error).split()), 120)
         with contextlib.suppress(tf.errors.OpError, OSError):
-            tf.gfile.Remove(os.path.join(folder, temporary))
-        raise errors.OutputError(f'--output_file={path}: cannot be written: {reason}') from error
+            tf.gfile.Remove(temporary)
+        raise folders.cannot_write(path, error) from error

@@ -24,9 +24,9 @@ def announce(
         print(
             f'{runtime}, {runtime.cluster.size} worker(s)\n'
             f'{chosen.network.model_name} on {length.images_per_epoch} images of '
-            f'{chosen.dataset.dataset_dir}: {length.total_steps} steps of {length.images_per_step} '
-            f'images are {epochs:.2f} epochs\n'
-            f'checkpoints and logs in {chosen.run.train_dir}',
+            f'{errors.printable(chosen.dataset.dataset_dir or "")}: {length.total_steps} steps of '
+            f'{length.images_per_step} images are {epochs:.2f} epochs\n'
+            f'checkpoints and logs in {errors.printable(chosen.run.train_dir)}',
             flush=True,
         )
         if input_note:

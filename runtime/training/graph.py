@@ -111,7 +111,9 @@ def add_step(
         total_loss, kept = precision.adapt_training_graph(
             runtime.device.kind, runtime.dtype, total_loss
         )
-        update = Update(optimizer, gradients, update_ops, moving_averages, kept)
+        update = Update(
+            optimizer, gradients, update_ops, moving_averages, kept, chosen.run.on_nan == 'skip'
+        )
         return build_step(
             global_step, total_loss, learning_rate, update, runtime.cluster, batches.tensors()
         )

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
 import tensorflow.compat.v1 as tf
 
 from runtime import folders, options
-from runtime.checkpoints import keeping, lock, sidecar, starting
+from runtime.checkpoints import files, keeping, lock, sidecar, starting
 from runtime.devices import placement
 from runtime.input import input_errors
 from runtime.training import monitor, run_file, schedules, stopping
@@ -23,10 +25,7 @@ from slim import errors
 
 # An error of the input pipeline and the last step that was finished, to a line for the user.
 Explain = Callable[[Exception, int], str]
-_AFTER_NAN = (
-    'no checkpoint was written since they were finite. '
-    'Lower --learning_rate or lengthen --warmup_epochs'
-)
+_AGAINST_NAN = 'Lower --learning_rate or lengthen --warmup_epochs'
 
 
 def run(
@@ -64,6 +63,7 @@ def run(
         observers = _observers(chosen, length, start, cluster, facts, about, stack)
         stop, guard = stack.enter_context(stopping.graceful()), stack.enter_context(watching)
         loop = _Loop(chosen, length.total_steps, step, variables, observers, stop, guard)
+        loop.last_good = start.resume_from
         try:
             with tf.train.MonitoredSession(creator) as session:
                 observers.start(creator.first_step)
@@ -144,6 +144,8 @@ class _Loop:
     """Steps to the end of a run, or to a signal; saves in between, when all workers agree."""
 
     reached = 0  # the last step that was finished
+    last_good: str | None = None  # the newest checkpoint
+    left_out = 0  # steps, because they were not finite
     # Why no more is logged. The run then ends as at a signal: all workers after the same step.
     _failure: errors.OutputError | None = None
 
@@ -159,6 +161,7 @@ class _Loop:
     ) -> None:
         self._total_steps, self._step, self._variables = total_steps, step, variables
         self._check_every = chosen.workers.check_workers_every_n_steps
+        self._chosen = chosen.run
         self._observers, self._stop, self._guard = observers, stop, guard
         finite = ' (each worker says its own; one of them is not finite)'
         self._elsewhere = finite if variables.of_many_workers else ''
@@ -198,19 +201,9 @@ class _Loop:
             reached = self.reached = int(values['step'])
             self._guard.beat(reached)
             if values['failed']:
-                raise errors.NonFiniteLossError(
-                    f'The loss is {values["loss"]} at step {reached} with learning rate '
-                    f'{values["learning_rate"]:.6g}{self._elsewhere}; {_AFTER_NAN}'
-                )
-            report = monitor.StepReport(
-                reached,
-                float(values['loss']),
-                float(values['learning_rate']),
-                values['losses'],
-                float(values.get('data_wait_secs', 0.0)),
-                int(values.get('skipped', 0)),
-            )
-            self._tell(self._observers.after_step, report)
+                self._leave_out(values, reached)
+            else:
+                self._tell(self._observers.after_step, self._report(values))
             ending = bool(values['stop'])
             if ending and self._stop.number:
                 name = signal.Signals(self._stop.number).name
@@ -241,9 +234,50 @@ class _Loop:
         self._variables.reconcile(session, f'after step {reached}')
         if not session.run(self._step.weights_finite):
             raise errors.NonFiniteLossError(
-                f'Weights are not finite after step {reached}; {_AFTER_NAN}'
+                f'Weights are not finite after step {reached}; {self._after_nan()}'
             )
         self._observers.save(session, reached)
+        self.last_good = os.path.join(self._chosen.train_dir, f'{files.CHECKPOINT_NAME}-{reached}')
+
+    def _report(self, values: Mapping[str, Any]) -> monitor.StepReport:
+        return monitor.StepReport(
+            step=int(values['step']),
+            loss=float(values['loss']),
+            learning_rate=float(values['learning_rate']),
+            losses=values['losses'],
+            data_wait_secs=float(values.get('data_wait_secs', 0.0)),
+            skipped=int(values.get('skipped', 0)),
+            labels=values.get('labels'),
+            left_out=self.left_out,
+        )
+
+    def _leave_out(self, values: Mapping[str, Any], reached: int) -> None:
+        """Counts a step that was not finite; NonFiniteLossError where such steps end the run."""
+        said = (
+            f'The loss is {values["loss"]} at step {reached} with learning rate '
+            f'{values["learning_rate"]:.6g}{self._elsewhere}'
+        )
+        if np.isfinite(values['loss']) and not self._elsewhere:
+            said = said.replace('The loss is', 'A gradient is not finite, with a loss of', 1)
+        if self._chosen.on_nan != 'skip':
+            raise errors.NonFiniteLossError(
+                f'{said}; {self._after_nan()}, or leave such steps out with --on_nan=skip'
+            )
+        self.left_out += 1
+        if self.left_out > self._chosen.max_nan_steps:
+            raise errors.NonFiniteLossError(
+                f'{said}, which is one more than --max_nan_steps={self._chosen.max_nan_steps}; '
+                + self._after_nan()
+            )
+        allowed = self._chosen.max_nan_steps
+        line = f'warning: {said}: the step is left out, {self.left_out} of at most {allowed}'
+        self._tell(self._observers.say, line)
+
+    def _after_nan(self) -> str:
+        good = 'no checkpoint was written since the start'
+        if self.last_good:
+            good = f'the last good checkpoint is {self.last_good}'
+        return f'{good}. {_AGAINST_NAN}'
 
 
 def _first_step_placed(

@@ -8,13 +8,14 @@ import json
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import tensorflow.compat.v1 as tf
 
 from runtime import folders
-from runtime.training import event_file, schedules
+from runtime.training import doubts, event_file, schedules
+from slim import errors
 
 METRICS_FILE = 'metrics.jsonl'
 
@@ -29,15 +30,17 @@ class StepReport:
     losses: Mapping[str, float]  # parts of the loss, by TensorBoard tag
     data_wait_secs: float = 0.0  # how long the step waited for its batch
     skipped: int = 0  # records left out since the start of this session
+    labels: Sequence[int] | None = None  # the lowest and the highest of the batch
+    left_out: int = 0  # steps that were not finite, since the start of this session
 
 
 def say(line: str) -> None:
-    """Prints a line at once. A reader that has gone does not keep the run from its end.
+    """Prints one line at once. A reader that has gone does not keep the run from its end.
 
     mpirun closes the pipes of its workers when SIGTERM comes, before they have saved.
     """
     try:
-        print(line, flush=True)
+        print(errors.printable(line), flush=True)
     except OSError as error:
         # What is left in the buffer would fail once more when Python ends.
         nowhere = os.open(os.devnull, os.O_WRONLY)
@@ -63,6 +66,7 @@ class Monitor:
         self._summary_secs = summary_secs
         self._summary_time = -float('inf')
         self._summaries = event_file.EventFile(folder)
+        self._doubts = doubts.Doubts(length.total_steps)
         self._any_step_seen = False
         self._waited = 0.0
         self._unwritten: StepReport | None = None  # the last step, until TensorBoard has it
@@ -75,6 +79,9 @@ class Monitor:
 
     def after_step(self, report: StepReport) -> None:
         """Logs where it is due: every N steps and after the last."""
+        found = self._doubts.look_at(report.step, report.loss, report.learning_rate, report.labels)
+        for doubt in found:
+            say(f'warning: {doubt}')
         self._waited += report.data_wait_secs
         self._unwritten, self._stepped_time = report, time.monotonic()
         due = report.step % self._every == 0 or report.step == self._length.total_steps
@@ -88,9 +95,15 @@ class Monitor:
 
     def close(self) -> None:
         """Writes out the last step, where TensorBoard does not have it, and what is buffered."""
-        if self._unwritten:
-            self._write_summaries(self._unwritten, self._rates(self._unwritten))
-        self._summaries.close()
+        ended_by_error = sys.exc_info()[0] is not None
+        try:
+            if self._unwritten:
+                self._write_summaries(self._unwritten, self._rates(self._unwritten))
+        except errors.OutputError:
+            if not ended_by_error:  # The first error is the one to tell.
+                raise
+        finally:
+            self._summaries.close()
 
     def _mark(self, step: int) -> None:
         self._marked_time, self._marked_step = time.monotonic(), step
@@ -120,6 +133,7 @@ class Monitor:
             'epoch': report.step * length.images_per_step / length.images_per_epoch,
             'data_wait': rates['data_wait'],
             'skipped_records': report.skipped,
+            'left_out_steps': report.left_out,
         }
         time_left = record['sec_per_step'] * (length.total_steps - report.step)
         left = datetime.timedelta(seconds=round(time_left))
@@ -129,7 +143,8 @@ class Monitor:
             'epoch {epoch:.2f}  waiting for data {data_wait:.0%}'
         )
         skipped = f'  skipped records {report.skipped}' if report.skipped else ''
-        say(f'{line.format(**record)}{skipped}  time left {left}')
+        left_out = f'  steps left out {report.left_out}' if report.left_out else ''
+        say(f'{line.format(**record)}{skipped}{left_out}  time left {left}')
         path = os.path.join(self._folder, METRICS_FILE)
         try:
             with tf.gfile.Open(path, 'a') as file:

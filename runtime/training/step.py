@@ -10,6 +10,7 @@ import tensorflow.compat.v1 as tf
 
 from runtime.checkpoints.averages import MovingAverages
 from runtime.workers import cluster as cluster_lib
+from slim import compat, errors
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,6 +22,7 @@ class Update:
     update_ops: Sequence[tf.Operation]  # moving statistics
     averages: MovingAverages | None
     also_run: Sequence[tf.Operation] = ()  # with every step, for what running them brings about
+    only_if_finite: bool = False  # else the step changes no variable but the global step
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,9 +49,13 @@ def build_step(
     The parts are ordered by control dependencies, and loss and step belong together: the step that
     is reported is the one that the loss was computed for.
 
+    A step fails where the loss is not finite on any worker. With `update.only_if_finite` it also
+    fails where a gradient, averaged over the workers, is not; it then leaves all variables as they
+    are, alike on all workers, and counts.
+
     Args:
       global_step: int64 scalar variable.
-      total_loss: scalar; the step fails where it is not finite on any worker.
+      total_loss: scalar.
       learning_rate: scalar tensor.
       update: what changes the variables.
       cluster: the workers.
@@ -61,18 +67,30 @@ def build_step(
     events = cluster.any_worker(tf.stack([failed, stop_requested, save_requested]), 'events')
     averages = update.averages
     pairs = cluster.average_gradients(update.gradients)
-    with tf.control_dependencies(update.update_ops):
+    failed = events[0]
+
+    def change_variables() -> tf.Operation:
         updated = update.optimizer.apply_gradients(pairs)
-    with tf.control_dependencies([updated]):
-        averaged = averages.update(global_step.read_value()) if averages else tf.no_op()
-    with tf.control_dependencies([averaged]):
+        with tf.control_dependencies([updated]):
+            return averages.update(global_step.read_value()) if averages else tf.no_op()
+
+    if update.only_if_finite:
+        failed = events[0] | tf.logical_not(_all_finite(pairs))
+        hold_back(update.update_ops, failed)
+    with tf.control_dependencies(update.update_ops):
+        changed = (
+            tf.cond(failed, tf.no_op, change_variables)
+            if update.only_if_finite
+            else change_variables()
+        )
+    with tf.control_dependencies([changed]):
         step = global_step.assign_add(1, read_value=True)
     fetches = {
         'step': step,
         'loss': total_loss,
         'learning_rate': learning_rate,
         'losses': _loss_parts(total_loss),
-        'failed': events[0],
+        'failed': failed,
         'stop': events[1],
         'save': events[2],
         'also_run': list(update.also_run),
@@ -86,6 +104,53 @@ def build_step(
         weights_finite=tf.math.is_finite(tf.add_n(norms)),
         averages=averages,
     )
+
+
+def _all_finite(pairs: cluster_lib.GradientsAndVariables) -> Any:
+    norms = [tf.nn.l2_loss(getattr(g, 'values', g)) for g, _ in pairs if g is not None]
+    return tf.reduce_all([tf.math.is_finite(norm) for norm in norms])
+
+
+# Where an operation takes the value that it puts into a variable, and what keeps the variable.
+_KEEPING = {
+    'AssignSubVariableOp': lambda operation, value: tf.zeros_like(value),
+    'AssignAddVariableOp': lambda operation, value: tf.zeros_like(value),
+    'AssignVariableOp': lambda operation, value: tf.raw_ops.ReadVariableOp(
+        resource=operation.inputs[0], dtype=value.dtype
+    ),
+}
+_LEADS_TO_UPDATES = ('NoOp', 'Identity', 'ReadVariableOp')
+
+
+def hold_back(update_ops: Sequence[Any], failed: Any) -> int:
+    """Updates that are in the graph change nothing where `failed`; returns how many there are.
+
+    They are of the forward pass, built long before it is known whether the loss is finite: so each
+    gets another value.
+
+    Raises:
+      UsageError: an update in other words than those of the table.
+    """
+    waiting = [getattr(update, 'op', update) for update in update_ops]
+    seen: dict[str, tf.Operation] = {}
+    while waiting:
+        operation = waiting.pop()
+        if operation.name in seen:
+            continue
+        if operation.type in _KEEPING:
+            seen[operation.name] = operation
+        elif operation.type in _LEADS_TO_UPDATES:
+            waiting += [*operation.control_inputs, *(tensor.op for tensor in operation.inputs)]
+        elif operation.type != 'VarHandleOp':
+            raise errors.UsageError(
+                f'--on_nan=skip cannot hold back {operation.name} ({operation.type})'
+            )
+    for operation in seen.values():
+        value = operation.inputs[1]
+        with tf.device(operation.device):
+            kept = _KEEPING[operation.type](operation, value)
+            compat.replace_input(operation, 1, tf.where(failed, kept, value))
+    return len(seen)
 
 
 def _loss_parts(total_loss: Any) -> dict[str, Any]:

@@ -182,6 +182,7 @@ def test_build_imagenet_data(arguments, tmp_path, read_back):
         'validation-00000-of-00001',
     ]
     train = dataset_factory.get_dataset('imagenet', 'train', str(tmp_path / 'out'))
+    assert train.name == tmp_path.name  # its classes are not those of ImageNet
     assert train.labels_to_names == {0: 'background', 1: 'goldfish', 2: 'tench, fish'}
     items = {item['filename'].decode(): item for item in read_back(train)}
     assert {name: int(item['label']) for name, item in items.items()} == {

@@ -145,6 +145,8 @@ WRONG = [
     (['--bounding_box_dir=BOXES'], _box_of_nothing, 3, ['1 images', 'n01/n01_99.xml']),
     (['--bounding_box_dir=/nowhere'], _nothing, 3, ['/nowhere', '--bounding_box_dir']),
     (['--on_error=ignore'], _nothing, 2, ['on_error', 'fail', 'skip']),
+    (['--upright', '--bounding_box_dir=BOXES'], _nothing, 2, ['exclude each other']),
+    (['--max_megapixels=0'], _nothing, 2, ['--max_megapixels=0 must be above 0']),
     (['--num_workers=0'], _nothing, 2, ['num_workers']),
     (['--train_shards=0'], _nothing, 2, ['--train_shards must be at least 1']),
 ]

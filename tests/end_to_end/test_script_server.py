@@ -41,7 +41,10 @@ def _both(server, path, *arguments, **how):
         ('sys.exit("words")', 1),
         ('raise ValueError("wrong")', 1),
         ('os.kill(os.getpid(), signal.SIGKILL)', -signal.SIGKILL),
-        ('os.kill(os.getpid(), signal.SIGINT)', -signal.SIGINT),
+        (
+            'signal.signal(2, signal.default_int_handler); os.kill(os.getpid(), 2)',
+            -signal.SIGINT,
+        ),
         ('atexit.register(os.write, 2, b"at exit")', 0),
     ],
 )
@@ -94,9 +97,11 @@ def test_a_script_that_takes_too_long_is_ended(server, program, cache, tmp_path)
         pathlib.Path('number').write_text(str(os.getpid()))
         time.sleep(100)
         """)
+    begin = time.monotonic()
     with pytest.raises(subprocess.TimeoutExpired):
         server.run(path, [], cwd=tmp_path, env=processes.user_environment(cache), timeout=2)
     assert not _runs(int((tmp_path / 'number').read_text()))
+    assert time.monotonic() - begin < 60
     # And the next one runs.
     environment = processes.user_environment(cache)
     assert (
@@ -144,7 +149,8 @@ def test_nothing_is_left_whatever_ends_the_tests(program, tmp_path, how):
         (tmp_path / 'stub' / 'tensorflow' / name).touch()
     tests = tmp_path / 'tests.py'
     tests.write_text(
-        f'import os, script_server\n'
+        f'import os, script_server, signal\n'
+        f'signal.signal(signal.SIGINT, signal.default_int_handler)\n'
         f'with script_server.Server() as server:\n'
         f'    server._environment["PYTHONPATH"] = {str(tmp_path / "stub")!r}\n'
         f'    server.run({str(script)!r}, [], cwd="/", env=dict(os.environ), timeout=100)\n'

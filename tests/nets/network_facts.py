@@ -13,6 +13,7 @@ pnasnet_large, in training form, created the global step inside of their first c
 from __future__ import annotations
 
 import collections
+import gc
 import gzip
 import json
 import pathlib
@@ -46,6 +47,7 @@ class Built(NamedTuple):
 
 
 def build(network_fn: Callable[..., Any], input_shape: list[int]) -> Built:
+    gc.collect()  # earlier graphs, up to 500 MB each, which are circles of references
     with tf.Graph().as_default() as graph:
         images = tf.placeholder(tf.float32, input_shape)
         logits, end_points = network_fn(images)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import sessions
 import tensorflow.compat.v1 as tf
 
 import slim
@@ -48,7 +49,7 @@ def test_make_divisible(value, divisor, min_value, expected):
 )
 def test_fixed_padding_puts_the_larger_half_after(kernel_size, rate, before, after):
     padded = conv_blocks.fixed_padding(tf.ones([1, 5, 5, 1]), kernel_size, rate)
-    with tf.Session() as session:
+    with sessions.plain_session() as session:
         row = session.run(padded)[0, before, :, 0]
     np.testing.assert_array_equal(row, [0] * before + [1] * 5 + [0] * after)
 
@@ -192,7 +193,7 @@ def test_explicit_padding_is_symmetric_where_same_padding_is_not():
                     tf.constant(image), 8, expansion_size=8, stride=2, use_explicit_padding=explicit
                 )
             )
-    with tf.Session() as session:
+    with sessions.plain_session() as session:
         session.run(tf.global_variables_initializer())
         same, explicit = session.run(outputs)
     assert same.shape == explicit.shape == (1, 2, 2, 8)
@@ -222,7 +223,7 @@ def test_squeeze_excite_gates_each_channel(pool):
         'squeeze_excite/Conv/weights': [1, 1, 48, 16],  # 12, rounded
         'squeeze_excite/Conv_1/weights': [1, 1, 16, 48],
     }
-    with tf.Session() as session:
+    with sessions.plain_session() as session:
         session.run(tf.global_variables_initializer())
         np.testing.assert_allclose(session.run(net), images * 0.5, rtol=1e-6)  # sigmoid(0)
 

@@ -8,6 +8,7 @@ import golden_values
 import network_facts
 import numpy as np
 import pytest
+import sessions
 import tensorflow.compat.v1 as tf
 
 import slim
@@ -35,13 +36,6 @@ def _variables() -> dict[str, list[int]]:
         variable.op.name.removeprefix('InceptionV1/'): variable.shape.as_list()
         for variable in tf.global_variables()
     }
-
-
-def _session() -> tf.Session:
-    """Without graph rewriting, which takes longer than one run of the graph."""
-    config = tf.ConfigProto()
-    config.graph_options.rewrite_options.disable_meta_optimizer = True
-    return tf.Session(config=config)
 
 
 def _count(op_type: str) -> int:
@@ -174,7 +168,7 @@ def test_convolution_over_time_starts_as_the_identity(stride, expected):
         )
     # Padding is even around 4 frames, so that a stride of 2 keeps frames 1 and 3.
     frames = slice(None) if strides[0] == 1 else slice(1, None, 2)
-    with tf.Session() as session:
+    with sessions.plain_session() as session:
         session.run(tf.global_variables_initializer())
         values = np.random.RandomState(0).normal(size=videos.shape.as_list())
         got, kept = session.run([separable, spatial], {videos: values})
@@ -183,7 +177,7 @@ def test_convolution_over_time_starts_as_the_identity(stride, expected):
 
 
 def test_center_initializer():
-    with tf.Session() as session:
+    with sessions.plain_session() as session:
         weights = session.run(i3d_utils.center_initializer()([5, 1, 1, 3, 3]))
     np.testing.assert_array_equal(weights[2, 0, 0], np.eye(3))
     assert weights.sum() == 3
@@ -215,7 +209,7 @@ def test_self_gating_weighs_channels_by_all_averages(data_format):
     random = np.random.RandomState(0)
     matrix = random.normal(size=[shape[channel_axis]] * 2)
     values = random.normal(size=shape)
-    with tf.Session() as session:
+    with sessions.plain_session() as session:
         initial = weights.initializer.inputs[1]
         session.run(weights.initializer, {initial: matrix[None, None, None]})
         got = session.run(gated, {net: values})
@@ -273,7 +267,7 @@ def test_data_formats_and_unknown_sizes_give_the_same_numbers():
     assert logits.shape.as_list() == [2, 5]
     same = [net, of_unknown, tf.transpose(end_points['Mixed_4b'], [0, 2, 3, 4, 1])]
     values = np.random.RandomState(0).uniform(-1, 1, shape).astype(np.float32)
-    with _session() as session:
+    with sessions.plain_session() as session:
         golden_values.initialize(session, tf.global_variables(), gain=1.0)
         # One after the other: side by side in one run, TF 2.15.0 computed all of them wrongly once.
         expected, *others = [session.run(one, {known: values}) for one in same]
@@ -291,7 +285,7 @@ def test_logits_are_averaged_over_time():
     assert list(end_points) == END_POINTS[:6]
     logits, _ = s3dg.s3dg(videos, num_classes=5, reuse=tf.AUTO_REUSE, **arguments)
     values = np.random.RandomState(0).uniform(-1, 1, videos.shape.as_list())
-    with _session() as session:
+    with sessions.plain_session() as session:
         weights = golden_values.initialize(session, tf.global_variables(), gain=1.0)
         mixed, pooled, got = session.run(
             [end_points['Mixed_3b'], features, logits], {videos: values}

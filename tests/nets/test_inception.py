@@ -8,6 +8,7 @@ import pathlib
 import network_facts
 import numpy as np
 import pytest
+import sessions
 import tensorflow.compat.v1 as tf
 
 import slim
@@ -43,7 +44,7 @@ def _random(*shape: int) -> np.ndarray:
 
 
 def _run(tensors, feed):
-    with tf.Session() as session:
+    with sessions.plain_session() as session:
         session.run(tf.global_variables_initializer())
         return session.run(tensors, feed)
 

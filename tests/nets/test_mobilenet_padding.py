@@ -10,6 +10,7 @@ import functools
 
 import numpy as np
 import pytest
+import sessions
 import tensorflow.compat.v1 as tf
 
 import slim
@@ -53,7 +54,7 @@ def test_same_numbers_at_the_same_places(name):
             for stride in (None, output_stride)
             for padding in (False, True)
         )
-    with tf.Session() as session:
+    with sessions.plain_session() as session:
         session.run(tf.global_variables_initializer())
         expected, *arrays = session.run([plain, explicit, *dilated])
     assert expected.shape[1] == (SIDE - 1) // STRIDE + 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import sessions
 import tensorflow.compat.v1 as tf
 
 import slim
@@ -121,7 +122,7 @@ def test_images_of_unknown_size_are_pooled_as_those_of_a_known_one():
     ]
     assert [output.shape.as_list() for output in outputs] == [[2, 5]] * 2 + [[None, 5]] * 2
     images = np.random.RandomState(0).uniform(-1, 1, [2, 28, 28, 3]).astype(np.float32)
-    with tf.Session() as session:
+    with sessions.plain_session() as session:
         session.run(tf.global_variables_initializer())
         values = session.run(outputs, {known: images, unknown: images})
     assert np.ptp(values[0]) > 0

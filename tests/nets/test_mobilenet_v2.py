@@ -6,6 +6,7 @@ import copy
 
 import numpy as np
 import pytest
+import sessions
 import tensorflow.compat.v1 as tf
 
 import slim
@@ -211,7 +212,7 @@ def test_images_of_any_size_give_the_logits_of_a_known_size():
     assert same_logits.shape.as_list() == [None, 5]
     assert end_points['global_pool'].shape.as_list() == [None, 1, 1, 448]
     images = np.random.RandomState(0).uniform(-1, 1, [2, 40, 56, 3]).astype(np.float32)
-    with tf.Session() as session:
+    with sessions.plain_session() as session:
         session.run(tf.global_variables_initializer())
         values = session.run([logits, same_logits, reduced], {known: images, unknown: images})
     assert np.abs(values[0]).max() > 0

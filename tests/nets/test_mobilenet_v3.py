@@ -7,6 +7,7 @@ import inspect
 
 import numpy as np
 import pytest
+import sessions
 import tensorflow.compat.v1 as tf
 
 import slim
@@ -32,7 +33,7 @@ def _column(conv_defs, name):
 
 
 def test_hard_swish():
-    with tf.Session() as session:
+    with sessions.plain_session() as session:
         values = session.run(mobilenet_v3.hard_swish(tf.constant([-4.0, -1.5, 0.0, 1.0, 5.0])))
     np.testing.assert_allclose(values, [0, -0.375, 0, 2 / 3, 5], rtol=1e-6)
 
@@ -42,7 +43,7 @@ def test_gate_has_the_constant_of_the_published_checkpoints():
     images = np.random.RandomState(0).uniform(-1, 1, [2, 4, 4, 48]).astype(np.float32)
     with slim.arg_scope([slim.conv2d], weights_initializer=tf.zeros_initializer()):
         net = mobilenet_v3.squeeze_excite(tf.constant(images))
-    with tf.Session() as session:
+    with sessions.plain_session() as session:
         session.run(tf.global_variables_initializer())
         np.testing.assert_allclose(session.run(net), images * 0.50001, rtol=1e-6)
     assert tf.trainable_variables()[0].shape.as_list() == [1, 1, 48, 16]  # a quarter, rounded
@@ -156,7 +157,7 @@ def test_images_of_unknown_size_give_the_logits_of_a_known_one():
     arguments = {'depth_multiplier': 0.1, 'num_classes': 5, 'reuse': tf.AUTO_REUSE}
     outputs = [mobilenet_v3.small(images, **arguments)[0] for images in (known, unknown)]
     image = np.random.RandomState(0).uniform(-1, 1, [1, 224, 224, 3]).astype(np.float32)
-    with tf.Session() as session:
+    with sessions.plain_session() as session:
         session.run(tf.global_variables_initializer())
         values = session.run(outputs, {known: image, unknown: image})
     assert np.ptp(values[0]) > 0

@@ -7,6 +7,7 @@ import copy
 
 import numpy as np
 import pytest
+import sessions
 import tensorflow.compat.v1 as tf
 
 import slim
@@ -49,7 +50,7 @@ def _op_types():
 
 
 def _evaluate(tensors, feeds=None):
-    with tf.Session() as session:
+    with sessions.plain_session() as session:
         session.run(tf.global_variables_initializer())
         return session.run(tensors, feeds)
 

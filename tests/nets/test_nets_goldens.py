@@ -8,18 +8,12 @@ from typing import Any
 import golden_values
 import numpy as np
 import pytest
+import sessions
 import tensorflow.compat.v1 as tf
 
 import slim
 from nets import mobilenet_v1, nets_factory
 from nets.mobilenet import mobilenet_v2
-
-
-def _session() -> tf.Session:
-    """Without graph rewriting, which takes longer than one run of the graph."""
-    config = tf.ConfigProto()
-    config.graph_options.rewrite_options.disable_meta_optimizer = True
-    return tf.Session(config=config)
 
 
 @pytest.mark.parametrize(
@@ -33,7 +27,7 @@ def test_forward(case: dict[str, Any]) -> None:
     )
     shape = [case['network'], case['size'], case['batch'], case['channels']]
     images = golden_values.forward_images(*shape)
-    with tf.Graph().as_default(), _session() as session:
+    with tf.Graph().as_default(), sessions.plain_session() as session:
         inputs = tf.placeholder(tf.float32, images.shape)
         logits, end_points = network_fn(inputs)
         golden_values.initialize(session, tf.global_variables(), case['gain'])
@@ -90,7 +84,7 @@ def test_training_step(name: str, logits_fn: Callable[[tf.Tensor, float], tf.Ten
     """Losses, every gradient, and all variables and RMSProp slots after one step."""
     case = golden_values.training_case(name)
     images, labels = golden_values.training_batch(case['net'], case['size'], case['batch'])
-    with tf.Graph().as_default(), _session() as session:
+    with tf.Graph().as_default(), sessions.plain_session() as session:
         inputs = tf.placeholder(tf.float32, images.shape)
         logits = logits_fn(inputs, case['weight_decay'])
         cross_entropy = tf.losses.softmax_cross_entropy(

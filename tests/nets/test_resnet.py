@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+import sessions
 import tensorflow.compat.v1 as tf
 
 import slim
@@ -57,9 +58,7 @@ def _noise(*shape: int) -> np.ndarray:
 
 def _run(tensors: Any, feed: Any = None, **assigned: np.ndarray) -> Any:
     """Values of `tensors` with fresh variables, some of them set: name with __ for / -> value."""
-    config = tf.ConfigProto()
-    config.graph_options.rewrite_options.disable_meta_optimizer = True  # slower than one small run
-    with tf.Session(config=config) as session:
+    with sessions.plain_session() as session:
         session.run(tf.global_variables_initializer())
         for variable in tf.global_variables():
             key = variable.op.name.replace('/', '__')
@@ -397,7 +396,7 @@ def test_arg_scope_sets_decay_epsilon_activation_and_penalty():
     variance = next(
         v for v in tf.global_variables() if v.op.name.endswith('preact/moving_variance')
     )
-    with tf.Session() as session:
+    with sessions.plain_session() as session:
         session.run(tf.global_variables_initializer())
         session.run(
             tf.get_collection(tf.GraphKeys.UPDATE_OPS), {'Placeholder:0': np.zeros([2, 4, 4, 4])}

@@ -2,12 +2,15 @@
 
 import dataclasses
 import json
+import math
 import pathlib
+import random
 
 import pytest
 from absl import flags as absl_flags
 
 from runtime import app, flags, options
+from runtime.training import schedules
 from slim import errors
 
 _CLASSIC = json.loads((pathlib.Path(__file__).parents[1] / 'data' / 'flags.json').read_text())
@@ -114,6 +117,16 @@ def test_a_flag_of_fewer_or_more_words_is_suggested(argument, suggestion):
         app.parse_flags(['script', argument])
 
 
+def test_many_choices_are_listed_in_part():
+    many = [f'network_number_{n}' for n in range(100)]
+    listed = errors.did_you_mean('zebra', many)
+    assert listed.startswith('Choose from: network_number_0, network_number_1, ')
+    assert listed.endswith(', ....')
+    assert len(listed) < 200
+    assert errors.did_you_mean('zebra', ['a', 'b']) == 'Choose from: a, b.'
+    assert len(str(errors.unknown_name('network', 'z' * 9000, ['y' * 9000]))) < 300
+
+
 def test_a_flag_as_long_as_a_book_is_one_short_line():
     for argument in ('--' + 'a' * 100_000, '--optimizer=' + '7' * 4000, 'b' * 100_000):
         with pytest.raises(errors.UsageError) as refused:
@@ -186,3 +199,57 @@ def test_what_is_written_is_known_and_cannot_be_empty():
     for name in written:
         with pytest.raises(absl_flags.IllegalFlagValueError, match='must not be empty'):
             parsed(PATHS[name][0], f'--{name}=')
+
+
+# Command lines at random: taken, or refused with one short line.
+
+_VALUES = (
+    '0', '1', '7', '-1', '2147483647', '2147483648', '1e9', '1e-320', '0.5', 'nan', '-inf', '1e999',
+    '9' * 5000, '', ',', ' ', 'true', 'no', 'rmsprop', 'cosine', '30,60', '60,30', ',,1', '1,nan',
+    'x' * 3000, 'a\nb', '\x1b[31m', '\x00', '\u202e', '\udcff', '\u0663', '{}', '%s', '../..', '~',
+)  # fmt: skip
+
+
+def _random_command_line(rng, names):
+    for _ in range(rng.randrange(1, 4)):
+        name = rng.choice(names)
+        if rng.random() < 0.1:
+            name = rng.choice((name[:-1], name + 's', 'no' + name, 'x' * 50, '', '-', '\x00', 'é'))
+        value = rng.choice(_VALUES)
+        yield rng.choice((f'--{name}={value}', f'--{name}', f'-{name}={value}', value))
+
+
+def _try_at_random(rounds):
+    rng = random.Random(13)
+    outcomes = {'taken': 0, 'refused': 0}
+    tables = {}
+    for group in (options.Training, options.Evaluation, options.Export):
+        tables[group] = absl_flags.FlagValues()
+        flags.define(group, tables[group])
+    for _ in range(rounds):
+        group, values = rng.choice(list(tables.items()))
+        try:
+            app.parse_flags(['script', *_random_command_line(rng, list(values))], values)
+            chosen = flags.read(group, values)
+            if group is options.Training:
+                length = schedules.run_length(chosen, 1000, 2)
+                rate = schedules.schedule(chosen.schedule, length, 2).rate(5)
+                assert not math.isnan(rate)
+            outcomes['taken'] += 1
+        except errors.SuiteError as error:
+            line = errors.printable(str(error))
+            assert len(line) < 300, line
+            outcomes['refused'] += 1
+        for name in values:
+            values[name].value = values[name].default
+            values[name].present = 0
+    assert min(outcomes.values()) > rounds / 20, outcomes
+
+
+def test_random_command_lines_are_taken_or_refused_in_one_line():
+    _try_at_random(2_000)
+
+
+@pytest.mark.slow
+def test_more_random_command_lines():
+    _try_at_random(10_000)

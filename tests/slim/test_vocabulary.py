@@ -1,6 +1,8 @@
 """`import slim`: TF-Slim's names, repaired, with tf_slim's own arg_scope stack."""
 
 import importlib
+import os
+import pathlib
 import subprocess
 import sys
 
@@ -26,8 +28,9 @@ def test_importing_slim_and_its_flags_loads_no_tensorflow():
 
 
 @pytest.mark.parametrize('first', ['import tf_slim', 'import nets.nets_factory'])
-def test_tf_slim_shares_the_arg_scope_stack_whichever_comes_first(first):
-    code = (
+def test_tf_slim_shares_the_arg_scope_stack_whichever_comes_first(server, tmp_path, first):
+    """In a process that has imported TensorFlow, but neither of the two."""
+    (tmp_path / 'program.py').write_text(
         f'{first}\nimport slim, tf_slim\n'
         'import tensorflow.compat.v1 as tf\n'
         'norm = tf_slim.batch_norm\n'
@@ -38,7 +41,11 @@ def test_tf_slim_shares_the_arg_scope_stack_whichever_comes_first(first):
         '  names = [v.op.name for v in tf.global_variables()]\n'
         'assert "a/BatchNorm/beta" in names and "b/biases" in names, names\n'
     )
-    subprocess.run([sys.executable, '-c', code], check=True, capture_output=True)
+    root = pathlib.Path(__file__).parents[2]
+    ours = {name: value for name, value in os.environ.items() if not name.startswith('TF_')}
+    environment = {**ours, 'PYTHONPATH': str(root)}
+    done = server.run(tmp_path / 'program.py', [], cwd=root, env=environment, timeout=300)
+    assert done.returncode == 0, done.stderr
 
 
 def test_layers_and_losses_build_and_train():
@@ -105,3 +112,56 @@ def test_the_quick_answer_to_the_mode_of_execution_is_the_right_one():
         ask()
         tf2.function(ask)()
     assert answers == [True, True, False, False]
+
+
+def test_variables_are_hashed_and_compared_as_tensorflow_does_it():
+    assert slim.conv2d  # repairs
+    eager = tf2.Variable([1.0, 2.0])
+    with pytest.raises(TypeError, match='unhashable'):
+        hash(eager)
+    assert (eager == tf2.Variable([1.0, 3.0])).numpy().tolist() == [True, False]
+    with tf.Graph().as_default():
+        first, second = tf.Variable(1.0), tf.Variable(1.0)
+        assert first == first and first != second
+        assert (first == second) is False
+        assert {first: 1, second: 2}[second] == 2
+    inside = []
+
+    @tf2.function
+    def compare():
+        inside.append(eager == eager)
+        return tf.constant(0)
+
+    compare()
+    assert isinstance(inside[0], tf.Tensor)
+
+
+def test_variables_of_a_graph_are_compared_without_a_question(monkeypatch):
+    assert slim.conv2d  # repairs
+    with tf.Graph().as_default():
+        first, second = tf.Variable(1.0), tf.Variable(1.0)
+        ops = importlib.import_module('tensorflow.python.framework.ops')
+        monkeypatch.delattr(ops, 'executing_eagerly_outside_functions')
+        assert len({first, second}) == 2
+        assert second in [first, second]
+
+
+@pytest.mark.parametrize('keras', ['tf_keras.src', 'tensorflow.python.keras'])
+def test_layers_follow_the_way_of_executing_and_are_not_swapped_in_between(keras):
+    assert slim.conv2d  # repairs
+    layers = [
+        importlib.import_module(f'{keras}.engine.{module}').Layer
+        for module in ('base_layer', 'base_layer_v1')
+    ]
+    dense = importlib.import_module(f'{keras}.layers').Dense
+
+    def bases():
+        dense(1)
+        return dense.__bases__
+
+    for _ in range(2):
+        assert bases() == (layers[0],)
+        with tf.Graph().as_default():
+            of_graphs = bases()
+            assert of_graphs == (layers[1],)
+            assert bases() is of_graphs

@@ -414,3 +414,34 @@ def test_a_disk_that_fills_up_at_any_rename(images, run, whole, monkeypatch, cal
     assert not [name for name in run.content() if name.endswith('.tmp')]
     run.convert(images)
     assert run.content() == whole
+
+
+# What stands in the files that are left behind may be anything.
+
+
+@pytest.mark.parametrize(
+    'content', [b'{\n', b'[1]\n', b'null\n', b'[' * 100_000 + b'\n', b'\xff\n', b'{"flags": 3}\n']
+)
+def test_a_damaged_journal_is_named(images, run, interrupt, content):
+    interrupt(2)
+    (run.output / resumable.JOURNAL).write_bytes(content)
+    with pytest.raises(OutputError, match='is damaged'):
+        run.convert(images)
+
+
+@pytest.mark.parametrize(
+    'content', [b'{', b'[]', b'{"splits": {"train": 1}}', b'[' * 100_000, b'{"splits": {}}']
+)
+def test_a_damaged_report_is_named(images, run, content):
+    run.convert(images)
+    (run.output / resumable.REPORT).write_bytes(content)
+    with pytest.raises(DataError, match=r'conversion_report\.json cannot be read'):
+        run.convert(images)
+
+
+@pytest.mark.parametrize('first', [True, False])
+def test_upright_is_not_changed_in_between(images, run, interrupt, first):
+    interrupt(2, upright=first)
+    with pytest.raises(OutputError, match=f'--upright was {first}, now it is {not first}'):
+        run.convert(images, upright=not first)
+    assert run.convert(images, upright=first)

@@ -6,9 +6,10 @@ import json
 import shutil
 
 import pytest
+import tensorflow as tf
 
 from datasets.conversion import verification
-from datasets.records import example_encoding, example_format, framing
+from datasets.records import example_encoding, example_format, framing, record_checks
 from datasets.records.example_encoding import bytes_feature, int64_feature
 from slim.errors import DataError, UsageError
 
@@ -209,6 +210,61 @@ def test_names_of_other_sets(folder, record):
     )
     with pytest.raises(UsageError, match="'cifar10'"):
         verification.verify(str(folder), 'cifar')
+
+
+def test_names_of_classes(folder):
+    """Synsets with their words, and nothing that a terminal would take for a command."""
+    names = ['background', 'n01440764', 'cat', 'a\x1b[2J']
+    (folder / 'dataset.json').write_text(json.dumps(JSON | {'label_names': names}))
+    assert verification.verify(str(folder)).class_names() == {
+        0: 'background',
+        1: 'n01440764 tench, Tinca tinca',
+        2: 'cat',
+        3: r'a\x1b[2J',
+    }
+
+
+@pytest.mark.parametrize('kind', ['GZIP', 'ZLIB'])
+def test_compressed_files(folder, kind):
+    path = folder / TRAIN1
+    records = [frame.data for frame in framing.read_records(str(path))]
+    with tf.io.TFRecordWriter(str(path), kind) as writer:
+        for one in records:
+            writer.write(one)
+    assert _problems(folder) == []
+    path.write_bytes(path.read_bytes()[:-20])
+    assert 'compressed' in _problems(folder)[0]
+
+
+BOX = {side: example_encoding.float_feature(0.1) for side in example_format.BBOX_SIDES}
+
+
+@pytest.mark.parametrize(
+    ('features', 'problem'),
+    [
+        ({example_format.FILENAME: bytes_feature(b'a', b'b')}, "'image/filename' is not one value"),
+        ({example_format.FILENAME: int64_feature(1)}, "'image/filename' is not one value of bytes"),
+        ({example_format.FILENAME: bytes_feature()}, "'image/filename' is not one value of bytes"),
+        (BOX | {example_format.BBOX_XMIN: int64_feature(1)}, 'are not numbers'),
+        (BOX | {example_format.BBOX_XMIN: example_encoding.float_feature(0.1, 0.2)}, 'as many'),
+        (BOX, ''),
+    ],
+)
+def test_features_that_training_cannot_read(image_bytes, features, problem):
+    """What TensorFlow's parser refuses, and only that."""
+    about = {
+        'image/encoded': bytes_feature(image_bytes()),
+        'image/class/label': int64_feature(1),
+    }
+    record = example_encoding.example(about | features)
+    found = record_checks._check_record(record, record_checks.FileTask('x', range(1, 2), True))[0]
+    assert problem in found and bool(problem) == bool(found)
+    try:
+        example_format.parse_example(tf.constant(record))
+    except (tf.errors.OpError, ValueError):
+        assert problem
+    else:
+        assert not problem
 
 
 def test_no_folder(tmp_path):

@@ -65,7 +65,7 @@ def test_the_version_is_that_of_the_project():
     assert f"\nversion = '{sidecar.SUITE_VERSION}'\n" in project.read_text()
 
 
-def test_what_a_run_tells(tmp_path):
+def test_what_a_run_tells(capsys):
     class Dataset:
         name, num_classes, has_background = 'digits', 3, False
         labels_to_names: ClassVar = {0: 'zero', 1: 'one', 2: 'two'}
@@ -85,6 +85,9 @@ def test_what_a_run_tells(tmp_path):
     assert about.moving_average_decay == 0.9999
     Dataset.labels_to_names = dict.fromkeys(range(3), 'x' * 50000)
     assert sidecar.of_training(chosen, Parts).label_names is None
+    mine = dataclasses.replace(chosen, network=options.TrainingNetworkOptions('my net/2'))
+    assert sidecar.of_training(mine, Parts) is None
+    assert "model_name is 'my net/2'" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -118,7 +121,7 @@ def test_a_damaged_file_is_one_line_with_its_name_and_the_way_out(prefix, conten
         {'image_size': 0},
         {'image_size': True},
         {'image_size': 96.5},
-        {'image_size': 2**31},
+        {'image_size': 8193},
         {'num_classes': 0},
         {'labels_offset': -1},
         {'use_grayscale': 'no'},

@@ -45,6 +45,10 @@ def test_every_clone_gets_its_own_batch(tmp_path):
         with tf.Session() as session:
             session.run(tf.tables_initializer())
             values = [session.run([batches, source.tensors()]) for _ in range(5)]
+    # The images are numbers, the labels number % 4.
+    for pair, tensors in values:
+        labels = [int(image[0, 0, 0]) % 4 for images in pair for image in images]
+        assert tensors['labels'].tolist() == [min(labels), max(labels)]
     seen = [int(image[0, 0, 0]) for pair, _ in values for images in pair for image in images]
     assert sorted(seen) == list(range(30))
     assert all(tensors['skipped'] == 0 for _, tensors in values)

@@ -112,7 +112,7 @@ def test_a_full_disk_is_one_line_below_the_numbers(tmp_path, capsys):
     with pytest.raises(errors.OutputError, match='cannot be written') as refused:
         evaluator.publish(result, str(tmp_path))
     assert '\n' not in str(refused.value)
-    assert f'--eval_dir={tmp_path}' in str(refused.value)
+    assert f'No space left on device: {tmp_path}/eval_results.json' in str(refused.value)
     assert 'Accuracy: 0.2500' in capsys.readouterr().out
 
 

@@ -44,13 +44,15 @@ def train(
     steps=8,
     learning_rate=0.01,
     poison_step=None,
+    gradient_poison_step=None,
     also_needs=None,
     tuned_from=None,
     **run,
 ):
     """Trains a linear layer with batch norm and dropout; three batches of inputs in turn.
 
-    The loss is NaN at `poison_step`. A step begins with the tensor that `also_needs` makes.
+    The loss is NaN at `poison_step`, gradients alone are at `gradient_poison_step`. A step begins
+    with the tensor that `also_needs` makes.
     """
     flags = chosen(train_dir, steps, **run)
     length = dataclasses.replace(LENGTH, total_steps=steps)
@@ -67,6 +69,11 @@ def train(
         loss = tf.reduce_mean((logits[:, 0] - tf.reduce_sum(images, axis=1)) ** 2)
         if poison_step is not None:
             loss *= tf.where(tf.equal(global_step, poison_step), np.nan, 1.0)
+        if gradient_poison_step is not None:
+            poisoned = tf.equal(global_step, gradient_poison_step)
+            # The root of 0, whose slope is infinite.
+            zero = tf.reduce_sum(logits) - tf.stop_gradient(tf.reduce_sum(logits))
+            loss += tf.sqrt(tf.where(poisoned, zero, 1.0))
         tf.losses.add_loss(loss)
         randomness.make_draws_follow_step([loss], global_step, seed=3)
         optimizer = tf.train.MomentumOptimizer(learning_rate, 0.9)
@@ -75,6 +82,7 @@ def train(
             optimizer.compute_gradients(loss),
             tf.get_collection(tf.GraphKeys.UPDATE_OPS),
             averages.moving_averages(0.9),
+            only_if_finite=flags.run.on_nan == 'skip',
         )
         rate = tf.constant(learning_rate)
         step = step_lib.build_step(global_step, loss, rate, update, cluster.SingleProcess())
@@ -141,6 +149,83 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_saves_nothing(tmp_path):
     np.testing.assert_array_equal(
         values(tmp_path)['fully_connected/weights'], good['fully_connected/weights']
     )
+
+
+def test_the_error_names_the_last_good_checkpoint(tmp_path):
+    with pytest.raises(errors.NonFiniteLossError, match='no checkpoint was written') as failure:
+        train(tmp_path, steps=3, poison_step=1)
+    assert failure.value.exit_code == 4
+    train(tmp_path, steps=3)
+    with pytest.raises(errors.NonFiniteLossError) as failure:
+        train(tmp_path, steps=9, poison_step=5)
+    assert f'the last good checkpoint is {tmp_path}/model.ckpt-3.' in str(failure.value)
+    assert '--on_nan=skip' in str(failure.value)
+    with pytest.raises(errors.NonFiniteLossError, match=r'good checkpoint is \S+/model.ckpt-3\.'):
+        train(tmp_path, steps=4, learning_rate=float('inf'))
+
+
+def assert_equal(found, expected, but=()):
+    assert found.keys() == expected.keys()
+    for name in expected.keys() - set(but):
+        np.testing.assert_array_equal(found[name], expected[name], err_msg=name)
+
+
+def test_skipping_changes_nothing_where_all_is_finite(tmp_path):
+    train(tmp_path / 'stop', steps=6)
+    train(tmp_path / 'skip', steps=6, on_nan='skip')
+    assert_equal(values(tmp_path / 'skip'), values(tmp_path / 'stop'))
+
+
+@pytest.mark.parametrize('poison', ['poison_step', 'gradient_poison_step'])
+def test_a_step_that_is_not_finite_is_left_out_and_counts(tmp_path, poison, capsys):
+    skipping = {poison: 5, 'on_nan': 'skip'}
+    train(tmp_path / 'before', steps=5, **skipping)
+    before = values(tmp_path / 'before')
+    assert 'warning' not in capsys.readouterr().out
+    train(tmp_path / 'after', steps=6, **skipping)
+    after = values(tmp_path / 'after')
+    assert {'BatchNorm/moving_mean', 'fully_connected/weights/Momentum'} < after.keys()
+    assert_equal(after, before, but=['global_step'])
+    assert after['global_step'] == 6
+    assert 'at step 6 with learning rate 0.01: the step is left out, 1 of at most 10' in (
+        capsys.readouterr().out
+    )
+    # The data move on, and a resume is exact: at the step, before it and after it.
+    train(tmp_path / 'whole', steps=9, **skipping)
+    assert '  steps left out 1  ' in capsys.readouterr().out
+    for name in ('before', 'after'):
+        train(tmp_path / name, steps=9, **skipping)
+        assert_equal(values(tmp_path / name), values(tmp_path / 'whole'))
+    metrics = [json.loads(line) for line in (tmp_path / 'whole/metrics.jsonl').open()]
+    assert [(line['step'], line['left_out_steps']) for line in metrics] == [
+        (2, 0),
+        (4, 0),
+        (8, 1),
+        (9, 1),
+    ]
+
+
+def test_more_such_steps_than_allowed_end_the_run(tmp_path):
+    with pytest.raises(
+        errors.NonFiniteLossError, match=r'at step 4 .*--max_nan_steps=0'
+    ) as failure:
+        train(tmp_path, steps=9, poison_step=3, on_nan='skip', max_nan_steps=0)
+    assert '\n' not in str(failure.value)
+
+
+def test_the_statistics_of_a_network_are_held_back_or_it_is_refused():
+    from nets import nets_factory
+
+    with tf.Graph().as_default():
+        network_fn = nets_factory.get_network_fn('mobilenet_v1_025', 5, is_training=True)
+        network_fn(tf.zeros([2, 32, 32, 3]))
+        updates = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
+        moving = [v for v in tf.global_variables() if '/moving_' in v.op.name]
+        assert step_lib.hold_back(updates, tf.constant(True)) == len(moving) == 54
+    with tf.Graph().as_default():
+        strange = tf.Variable(0.0, use_resource=False).assign(1.0)
+        with pytest.raises(errors.UsageError, match='--on_nan=skip cannot hold back'):
+            step_lib.hold_back([strange], tf.constant(True))
 
 
 def test_weights_that_overflow_in_the_last_update_are_not_saved(tmp_path):

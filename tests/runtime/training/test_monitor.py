@@ -6,6 +6,7 @@ import json
 import pytest
 import tensorflow.compat.v1 as tf
 
+from runtime.training import doubts as doubts_lib
 from runtime.training import monitor, schedules
 
 
@@ -91,3 +92,49 @@ def test_tensorboard_has_the_first_and_the_last_step(tmp_path, clock, seconds, e
     if len(steps) > 1:
         assert ('examples/sec' in found[1]) == (every == 1)
         assert found[steps[-1]]['examples/sec'] == 16.0
+
+
+def doubts(reports, total_steps=1000):
+    looking = doubts_lib.Doubts(total_steps)
+    return [doubt for report in reports for doubt in looking.look_at(*report)]
+
+
+def reports(steps, loss=lambda step: 1.0 / step, rate=lambda step: 0.1, labels=lambda step: (0, 3)):
+    return [(step, loss(step), rate(step), labels(step)) for step in range(1, steps + 1)]
+
+
+def test_nothing_is_doubted_in_a_sound_run():
+    # A warm-up begins at rate 0, and a batch may happen to be of one class.
+    sound = reports(
+        300, rate=lambda step: (step - 1) / 100, labels=lambda step: (step % 2, step % 2)
+    )
+    assert doubts(sound) == []
+    assert doubts(reports(300, loss=lambda step: 1.0 + step % 2)) == []
+    # Steps at rate 0 in the middle of a run are those of its schedule.
+    assert doubts(reports(300, rate=lambda step: 0.1 if step < 9 else 0.0)) == []
+
+
+@pytest.mark.parametrize(('steps', 'total'), [(200, 1000), (2, 2), (1, 1)])
+def test_a_rate_of_zero_is_doubted_once(steps, total):
+    (doubt,) = doubts(reports(steps, rate=lambda step: 0.0), total)
+    assert f'learning rate is 0 at step {min(steps, 3)}' in doubt
+
+
+def test_labels_of_one_class_are_doubted_once():
+    (doubt,) = doubts(reports(50, labels=lambda step: (7, 7)))
+    assert 'all labels of the first 10 batches are 7' in doubt
+    assert doubts(reports(50, labels=lambda step: (7, 7 + (step == 10)))) == []
+    assert doubts(reports(50, labels=lambda step: None)) == []
+
+
+def test_a_loss_that_stays_is_doubted_once():
+    (doubt,) = doubts(reports(500, loss=lambda step: 2.5))
+    assert doubt == 'the loss has not changed for 100 steps'
+    assert doubts(reports(500, loss=lambda step: step // 99)) == []
+
+
+def test_doubts_stand_in_the_log(tmp_path, clock, capsys):
+    (tmp_path / 'metrics.jsonl').touch()
+    watched(tmp_path, clock, [1.0] * 120, first_step=10, every=1000)
+    out = capsys.readouterr().out
+    assert out.count('warning: the loss has not changed for 100 steps\n') == 1
