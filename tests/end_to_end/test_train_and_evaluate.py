@@ -39,12 +39,24 @@ def test_stop_and_resume_equals_one_go_and_both_are_evaluated(script, digits, tr
     )
     assert lines == [str(step) for step in range(1, 7)]
     train('parts', 3)
-    train('parts', 6)
+    assert 'has changed since' not in train('parts', 6)
     whole, parts = variables(trained), variables(tmp_path / 'parts')
     assert whole.keys() == parts.keys()
     for name, value in whole.items():
         np.testing.assert_array_equal(parts[name], value, err_msg=name)
+    first, second = json.loads((tmp_path / 'parts' / 'run.json').read_text())['starts']
+    assert (first['first_step'], second['first_step']) == (0, 3)
+    assert second['flags']['model_name'] == 'mobilenet_v2_035' and second['device'] == 'CPU'
+    assert second['versions']['tensorflow'] == tf.__version__
+    assert second['dataset'] == first['dataset']
+    assert (first['dataset']['num_samples'], first['dataset']['split']) == (1437, 'train')
+
+    def folder():
+        return {path: path.stat().st_mtime_ns for path in (tmp_path / 'parts').rglob('**/*')}
+
+    before = folder()
     assert 'is at step 6' in train('parts', 6)
+    assert folder() == before
 
     # Weights, slots, averages of weights and statistics, and the step, under the classic names.
     layer = 'MobilenetV2/Conv/'

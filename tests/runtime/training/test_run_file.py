@@ -137,4 +137,5 @@ def test_deep_and_huge_ones_are_refused(tmp_path, content):
     (tmp_path / 'run.json').write_bytes(content)
     (line,) = run_file.begin(str(tmp_path), start(5))
     assert 'run.json cannot be read' in line
+    assert ('has more than 4000000 bytes' in line) == (len(content) > 4_000_000)
     assert run_file.read(str(tmp_path / 'run.json'))[0]['first_step'] == 5
