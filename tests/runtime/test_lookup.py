@@ -1,0 +1,87 @@
+"""What flags name, found or refused before anything is built; and put into words."""
+
+import dataclasses
+import json
+
+import pytest
+import tensorflow.compat.v1 as tf
+
+from runtime import lookup, options
+from runtime.checkpoints import starting
+from runtime.training import announcement
+from slim import errors
+
+
+def describe(folder, name):
+    about = {'name': name, 'num_classes': 4, 'has_background': False}
+    content = {**about, 'splits': {'train': {'num_samples': 3}}}
+    (folder / 'dataset.json').write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize(('offset', 'left'), [(0, 4), (3, 1)])
+def test_an_offset_leaves_classes(tmp_path, offset, left):
+    describe(tmp_path, 'four')
+    chosen = options.Export(model_name='lenet', dataset_dir=str(tmp_path), labels_offset=offset)
+    assert lookup.for_export(chosen).num_classes == left
+    # A sidecar's number of logits has the offset in it.
+    assert lookup.for_export(chosen, num_classes=7).num_classes == 7
+
+
+@pytest.mark.parametrize('offset', [4, 5, 2**31 - 1, -1])
+def test_an_offset_that_leaves_none_is_refused(tmp_path, offset):
+    describe(tmp_path, 'f' * 100)
+    chosen = options.Export(model_name='lenet', dataset_dir=str(tmp_path), labels_offset=offset)
+    with pytest.raises(errors.UsageError, match=f'--labels_offset={offset} .*must be 0 to 3') as no:
+        lookup.for_export(chosen)
+    assert len(str(no.value)) < 300
+
+
+def test_names_of_one_preprocessing():
+    assert lookup.same_preprocessing('inception', 'mobilenet_v2')
+    assert lookup.same_preprocessing('vgg', 'resnet_v1_50')
+    assert not lookup.same_preprocessing('vgg', 'inception')
+    assert not lookup.same_preprocessing('nothing', 'nothing else')
+
+
+def test_a_name_that_is_not_there_is_the_users_or_the_sidecars():
+    lookup.check_names('mobilenet_v2', 'vgg')
+    with pytest.raises(errors.UsageError, match="Did you mean 'mobilenet_v2'"):
+        lookup.check_names('mobilnet_v2')
+    with pytest.raises(errors.UsageError, match="Unknown preprocessing 'vg'"):
+        lookup.check_names('mobilenet_v2', 'vg')
+    with pytest.raises(
+        errors.CheckpointError, match=r'run/model\.ckpt-3\.json, unless --ignore_'
+    ) as no:
+        lookup.check_names('of_the_future', source='run/model.ckpt-3.json')
+    assert len(str(no.value)) < 300
+
+
+def test_a_size_that_is_not_the_networks_own_shows():
+    export = options.Export(model_name='mobilenet_v1_025')
+    own = lookup.for_export(export, 10)
+    assert lookup.shown('mobilenet_v1_025', own) == (
+        f'mobilenet_v1_025 with 10 classes at {own.image_size} x {own.image_size} pixels'
+    )
+    other = dataclasses.replace(own, image_size=own.image_size + 32)
+    assert f'(its own: {own.image_size}), preprocessing vgg' in lookup.shown('x', other, 'vgg')
+
+
+def test_fine_tuning_says_from_what_into_what(tmp_path, capsys):
+    with tf.Graph().as_default(), tf.Session() as session:
+        step = tf.train.create_global_step()
+        session.run(step.initializer)
+        step.load(7, session)
+        prefix = tf.train.Saver().save(session, str(tmp_path / 'model.ckpt'))
+    groups = {field.name: field.type for field in dataclasses.fields(options.Training)}
+    chosen = options.Training(**{name: getattr(options, kind)() for name, kind in groups.items()})
+    tuning = options.FineTuningOptions(checkpoint_exclude_scopes='Net/Logits')
+    chosen = dataclasses.replace(chosen, tuning=tuning)
+    announcement.fine_tuning(starting.Start(None), chosen, 'x')
+    assert capsys.readouterr().out == ''
+    announcement.fine_tuning(
+        starting.Start(None, warm_start_from=prefix), chosen, 'net at 32 x 32 pixels'
+    )
+    assert capsys.readouterr().out == (
+        f'fine-tuning from {prefix}, step 7: its last weights without Net/Logits, into '
+        'net at 32 x 32 pixels, preprocessing mobilenet_v2\n'
+    )
