@@ -52,9 +52,9 @@ def _norms(arrays: dict[str, np.ndarray]) -> dict[str, float]:
     return {name: float(np.linalg.norm(np.float64(array))) for name, array in arrays.items()}
 
 
-# The offset of a bottleneck's linear batch norm adds a constant, which the next convolution's batch
-# norm takes away again. Its gradient is zero, and what is recorded of it (4e-6 and less) is rounding,
-# other on each processor. The smallest other number recorded is 1e-4.
+# The offset of a bottleneck's linear batch norm adds a constant, which the batch norm of the next
+# convolution takes away again. Its gradient is zero; what is recorded of it, 4e-6 and less, is
+# rounding, other on each processor. The smallest other number recorded is 1e-4.
 _ZERO = 1e-5
 
 
