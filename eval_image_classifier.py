@@ -23,14 +23,16 @@ def main() -> int:
     """Reads the flags and evaluates; returns the exit code."""
     chosen = flags.read(options.Evaluation)
     flags.require('dataset_dir', 'folder of the TFRecord files')
-    runtime = startup.start(chosen.device, chosen.workers)
-    return evaluate(chosen, runtime, flags.chosen_by_user())
+    return evaluate(chosen, startup.start(chosen.device, chosen.workers))
 
 
-def evaluate(chosen: options.Evaluation, runtime: startup.Runtime, given: Collection[str]) -> int:
+def evaluate(
+    chosen: options.Evaluation, runtime: startup.Runtime, given: Collection[str] | None = None
+) -> int:
     """The walk from record files and checkpoint to counts; returns the exit code.
 
-    What is not among the `given` flags comes from the checkpoint's sidecar, where it has one.
+    What is not among the `given` flags (None: those of the command line) comes from the
+    checkpoint's sidecar, where it has one.
     """
     import tensorflow.compat.v1 as tf
 
@@ -47,6 +49,7 @@ def evaluate(chosen: options.Evaluation, runtime: startup.Runtime, given: Collec
         cluster, lambda: files.find(chosen.run.checkpoint_path, 'checkpoint_path')
     )
     about = agreement.sidecar_of(cluster, checkpoint, chosen.run.ignore_sidecar)
+    given = flags.chosen_by_user() if given is None else given
     chosen = settling.settle(chosen, given, about, lookup.same_preprocessing)
     lookup.check_names(
         chosen.network.model_name, chosen.input.preprocessing_name, f'{checkpoint}.json'
