@@ -1,9 +1,10 @@
 """Trains one run twice, once in one go and once with kill -9 in between; both must end alike.
 
-  python3 crashing.py DIGITS FOLDER ROUNDS SEED
+  python3 crashing.py DIGITS FOLDER ROUNDS STEPS SEED
 
-FOLDER gets whole/ and crashed/. Each training is a process of its own, forked from this one, which
-has imported TensorFlow and started no session. Prints how many were killed where, as JSON.
+STEPS are those of the whole run. FOLDER gets whole/ and crashed/. Each training is a process of its
+own, forked from this one, which has imported TensorFlow and started no session. Prints how many
+were killed where, as JSON.
 """
 
 import json
@@ -22,8 +23,6 @@ from runtime import app, lookup  # noqa: F401
 from runtime.checkpoints import files, listing
 from runtime.training import loop  # noqa: F401
 
-# More than a round can take before it is killed.
-STEPS_OF_A_ROUND = 12
 _DEADLINE_SECS = 120
 
 
@@ -113,10 +112,9 @@ def kill_somewhere(child, folder, numbers):
     return moment
 
 
-def main(digits, folder, rounds, seed):
+def main(digits, folder, rounds, steps, seed):
     numbers = random.Random(seed)
     whole, crashed = os.path.join(folder, 'whole'), os.path.join(folder, 'crashed')
-    steps = rounds * STEPS_OF_A_ROUND
     child = begin(flags(digits, whole, steps), f'{folder}/whole.log')
     os.waitpid(child, 0)
     killed = {'start': 0, 'save': 0, 'any': 0}
@@ -133,4 +131,4 @@ def main(digits, folder, rounds, seed):
 
 
 if __name__ == '__main__':
-    main(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))
+    main(*sys.argv[1:3], *map(int, sys.argv[3:]))

@@ -7,6 +7,7 @@ before_step_N and after_step_N around each comparison of the workers after step 
 no random numbers, so that one worker and many compute the same.
 """
 
+import dataclasses
 import json
 import os
 import sys
@@ -97,19 +98,23 @@ def main():
     first = chosen_flags(common)
     runtime = startup.start(first.device, first.workers)
 
+    from runtime import lookup
     from runtime.workers import agreement
 
-    look_up, variables = train_image_classifier.look_up, agreement.Variables
+    look_up, variables = lookup.for_training, agreement.Variables
     for case, (network, *arguments) in order['cases'].items():
         folder = os.path.join(order['folder'], case)
         os.makedirs(folder, exist_ok=True)
         chosen = chosen_flags([*common, f'--train_dir={folder}/checkpoints', *arguments])
 
         def with_network(chosen, network=network):
-            dataset, _, preprocess, note = look_up(chosen)
-            return dataset, lambda images: NETWORKS[network](images, 10), preprocess, note
+            parts = look_up(chosen)
+            own = dataclasses.replace(
+                parts.network, function=lambda images: NETWORKS[network](images, 10)
+            )
+            return dataclasses.replace(parts, network=own)
 
-        train_image_classifier.look_up = with_network
+        lookup.for_training = with_network
         agreement.Variables = recorded_variables(folder, runtime.cluster.rank)
         train_image_classifier.train(chosen, runtime)
         agreement.Variables = variables

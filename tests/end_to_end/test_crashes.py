@@ -6,13 +6,15 @@ import pathlib
 import subprocess
 import sys
 
-import crashing
 import numpy as np
 import processes
 import pytest
 import tensorflow as tf
 
 from runtime.checkpoints import listing
+
+# More than a round can take before it is killed.
+STEPS_OF_A_ROUND = 12
 
 
 def variables(folder, step):
@@ -23,8 +25,9 @@ def variables(folder, step):
 def crash(digits, folder, cache, rounds, seed):
     """Kills a run `rounds` times; compares its end with that of one in one go."""
     program = pathlib.Path(__file__).with_name('crashing.py')
+    last = rounds * STEPS_OF_A_ROUND
     finished = subprocess.run(
-        [sys.executable, str(program), digits, str(folder), str(rounds), str(seed)],
+        [sys.executable, str(program), digits, str(folder), str(rounds), str(last), str(seed)],
         env={**processes.user_environment(cache), 'PYTHONPATH': str(processes.ROOT)},
         capture_output=True,
         text=True,
@@ -36,7 +39,6 @@ def crash(digits, folder, cache, rounds, seed):
     assert 'Traceback' not in said, said
     killed = json.loads(finished.stdout.splitlines()[-1])
     assert sum(killed.values()) == rounds
-    last = rounds * crashing.STEPS_OF_A_ROUND
     whole, crashed = variables(folder / 'whole', last), variables(folder / 'crashed', last)
     assert whole.keys() == crashed.keys()
     for name, value in whole.items():
