@@ -11,7 +11,6 @@ Exit codes: 0 done, 1 failure, 2 wrong command line, 3 data, 5 device.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Collection
 
 from runtime import app, flags, options, startup
@@ -71,7 +70,7 @@ def evaluate(
     preprocessing = chosen.input.preprocessing_name or chosen.network.model_name
     network = lookup.shown(chosen.network.model_name, parts.network, preprocessing)
     skip = chosen.input.on_data_error == 'skip'
-    mine = dataclasses.replace(dataset, data_sources=part.files)
+    mine = dataset.only(part.files)
 
     if cluster.rank == 0:
         print('\n'.join(filter(None, [str(runtime), parts.input_note, doubt])), flush=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import tensorflow as tf
 
@@ -31,6 +31,12 @@ class Dataset:
     items_to_descriptions: Mapping[str, str] = field(default_factory=dict)
     image_kind: Callable[[bytes], str] = image_kinds.of  # 'a WebP file', '' for what can be decoded
     compressions: tuple[str, ...] = ()  # of each record file: '', 'GZIP', 'ZLIB'; () for none
+
+    def only(self, files: Sequence[str]) -> Dataset:
+        """The same split with some of its record files; the numbers stay those of the whole."""
+        kinds = dict(zip(self.data_sources, self.compressions, strict=bool(self.compressions)))
+        compressions = tuple(kinds[file] for file in files) if kinds else ()
+        return replace(self, data_sources=tuple(files), compressions=compressions)
 
     # What slim.dataset_data_provider.DatasetDataProvider reads, beside `data_sources` and
     # `num_samples`: the classic way to images, by queues.
