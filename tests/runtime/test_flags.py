@@ -13,6 +13,8 @@ from runtime import app, flags, options
 from runtime.training import schedules
 from slim import errors
 
+pytestmark = pytest.mark.once
+
 _CLASSIC = json.loads((pathlib.Path(__file__).parents[1] / 'data' / 'flags.json').read_text())
 
 

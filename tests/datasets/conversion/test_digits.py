@@ -15,6 +15,8 @@ from datasets.conversion import digits
 from datasets.records import description
 from slim.errors import DataError, OutputError
 
+pytestmark = pytest.mark.once
+
 _REPOSITORY = str(pathlib.Path(__file__).resolve().parents[3])
 
 

@@ -329,5 +329,6 @@ def test_random_sidecars_and_flags_are_taken_or_refused_in_one_line(prefix):
 
 
 @pytest.mark.slow
+@pytest.mark.once
 def test_more_random_sidecars_and_flags(prefix):
     _try_at_random(prefix, 10_000)
