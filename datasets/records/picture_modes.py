@@ -42,10 +42,10 @@ def _bits(opened: Image.Image) -> int:
 def _from_gray(opened: Image.Image, white: int) -> Image.Image:
     values = np.asarray(opened).astype(np.float64)
     _check_brightest(values, white)
-    scaled = np.clip(values * (255 / white), 0, 255).round().astype(np.uint8)
+    scaled = np.clip(values * (255 / white), 0, 255).round()
     if getattr(opened, 'tag_v2', {}).get(_PHOTOMETRIC_TAG) == _WHITE_IS_ZERO:
         scaled = 255 - scaled
-    return Image.fromarray(scaled).convert('RGB')
+    return Image.fromarray(scaled.astype(np.uint8)).convert('RGB')
 
 
 def _check_brightest(values: np.ndarray, white: float) -> None:
