@@ -36,72 +36,42 @@ def evaluate(
     import tensorflow.compat.v1 as tf
 
     from runtime import folders, lookup
-    from runtime.checkpoints import files, settling, weights
-    from runtime.input import inputs
-    from runtime.results import evaluator
-    from runtime.training import classification
+    from runtime.checkpoints import settling
+    from runtime.results import evaluation_graph, evaluator
     from runtime.workers import agreement
 
-    cluster = runtime.cluster
-    lookup.check_names(chosen.network.model_name, chosen.input.preprocessing_name)
-    checkpoint = agreement.on_rank_0(
-        cluster, lambda: files.find(chosen.run.checkpoint_path, 'checkpoint_path')
-    )
-    about = agreement.sidecar_of(cluster, checkpoint, chosen.run.ignore_sidecar)
+    # Everything that can be wrong is looked up before anything is built or written.
+    cluster, run = runtime.cluster, chosen.run
     given = flags.chosen_by_user() if given is None else given
+    lookup.check_names(chosen.network.model_name, chosen.input.preprocessing_name)
+    checkpoint, about = agreement.checkpoint(cluster, run.checkpoint_path, run.ignore_sidecar)
     chosen = settling.settle(chosen, given, about, lookup.same_preprocessing)
-    lookup.check_names(
-        chosen.network.model_name, chosen.input.preprocessing_name, f'{checkpoint}.json'
-    )
+    name, preprocessing = chosen.network.model_name, chosen.input.preprocessing_name
+    lookup.check_names(name, preprocessing, source=f'{checkpoint}.json')
     parts = lookup.for_evaluation(chosen)
-    dataset = parts.dataset
-    agreement.check_flags(cluster, chosen, dataset.num_samples)
-    doubt = settling.check_dataset(about, dataset)
-    agreement.on_rank_0(cluster, lambda: folders.check_writable(chosen.run.eval_dir, 'eval_dir'))
-    part = evaluator.part_of_worker(
-        dataset.data_sources, chosen.input.max_num_batches, cluster.rank, cluster.size
-    )
-    batch = inputs.BatchFormat(
-        chosen.input.batch_size,
-        parts.network.image_size,
-        chosen.dataset.labels_offset,
-        chosen.input.num_preprocessing_threads,
-    )
-    preprocessing = chosen.input.preprocessing_name or chosen.network.model_name
-    network = lookup.shown(chosen.network.model_name, parts.network, preprocessing)
-    skip = chosen.input.on_data_error == 'skip'
-    mine = dataset.only(part.files)
-
+    agreement.check_flags(cluster, chosen, parts.dataset.num_samples)
+    doubt = settling.check_dataset(about, parts.dataset)
+    agreement.on_rank_0(cluster, lambda: folders.check_writable(run.eval_dir, 'eval_dir'))
     if cluster.rank == 0:
         print('\n'.join(filter(None, [str(runtime), parts.input_note, doubt])), flush=True)
+
     with tf.Graph().as_default():
-        counts = loaded = None
-        if part.files:
-            with tf.device('/device:CPU:0'):
-                pipeline = inputs.evaluation_batches(mine, parts.preprocess, batch, skip)
-                images, labels, real = tf.data.make_one_shot_iterator(pipeline).get_next()
-            with tf.device(runtime.device.name):
-                logits, _ = parts.network.function(images)
-                counts = classification.count_correct(logits, labels, real)
-            loaded = weights.of_checkpoint(checkpoint, chosen.averages.moving_average_decay)
+        share = evaluation_graph.add_share(chosen, parts, runtime, checkpoint)
         if cluster.rank == 0:
-            folders.make_folder(chosen.run.eval_dir, 'eval_dir')
-            print(evaluator.announcement(checkpoint, loaded, network), flush=True)
+            folders.make_folder(run.eval_dir, 'eval_dir')
+            network = lookup.shown(name, parts.network, preprocessing or name)
+            print(evaluator.announcement(checkpoint, share, network), flush=True)
         result = evaluator.evaluate(
             checkpoint,
-            loaded and loaded.saver,
-            counts,
-            dataset.num_samples,
-            part.max_batches,
-            chosen.run.master,
-            runtime.session_config(),
-            lambda error, batches: inputs.explain_evaluation(error, mine, batch, batches),
+            share,
+            parts.dataset.num_samples,
             cluster,
+            runtime.session_config(),
+            run.master,
         )
     if cluster.rank == 0:
-        facts = evaluator.facts(chosen, parts, preprocessing, loaded)
-        evaluator.publish(result, chosen.run.eval_dir, facts)
-        if chosen.input.max_num_batches is None and not skip:
+        evaluator.publish(result, run.eval_dir, evaluator.facts(chosen, parts, share))
+        if chosen.input.max_num_batches is None and chosen.input.on_data_error != 'skip':
             evaluator.check_complete(result)
     return 0
 

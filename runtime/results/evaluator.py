@@ -45,39 +45,43 @@ class Part:
     max_batches: int | None  # None: all of the files
 
 
+@dataclasses.dataclass(frozen=True)
+class Share:
+    """The same as it stands in the graph."""
+
+    counts: classification.Counts  # of the next batch
+    weights: weights.Weights  # to restore
+    max_batches: int | None = None
+    explain: Explain | None = None  # None: in TensorFlow's words
+
+
 def evaluate(
     checkpoint: str,
-    saver: tf.train.Saver,
-    counts: classification.Counts | None,
+    share: Share | None,
     expected_images: int,
-    max_batches: int | None = None,
-    master: str = '',
-    session_config: tf.ConfigProto | None = None,
-    explain: Explain | None = None,
     cluster: cluster_lib.Cluster = _ALONE,
+    session_config: tf.ConfigProto | None = None,
+    master: str = '',
 ) -> Result:
-    """Restores the checkpoint and counts until the records end, or `max_batches` are done.
+    """Restores the checkpoint and counts until the records of the share end, or its batches.
 
     Many workers count each for itself; only the sums meet, so they need not have equally many
     records. The result is that of all.
 
     Args:
       checkpoint: its prefix.
-      saver: restores it.
-      counts: of the next batch; None for a worker that has no records.
+      share: of this worker; None for one that has no records.
       expected_images: in the split.
-      max_batches: of this worker.
-      master: session target.
-      session_config: of the session.
-      explain: puts an error of the input and the number of whole batches before it into words.
       cluster: the workers.
+      session_config: of the session.
+      master: its target.
 
     Raises:
       DataError: a record that cannot be used, or no record at all.
     """
     mine = (0, 0, 0)
-    if counts is not None and max_batches != 0:
-        mine = _count(checkpoint, saver, counts, max_batches, master, session_config, explain)
+    if share and share.max_batches != 0:
+        mine = _count(checkpoint, share, tf.Session(master, config=session_config))
     images, top_1, top_5 = (sum(numbers) for numbers in zip(*cluster.gather(mine), strict=True))
     if not images:
         raise errors.DataError('The split holds no records')
@@ -91,23 +95,15 @@ def evaluate(
     )
 
 
-def _count(
-    checkpoint: str,
-    saver: tf.train.Saver,
-    counts: classification.Counts,
-    max_batches: int | None,
-    master: str,
-    session_config: tf.ConfigProto | None,
-    explain: Explain | None,
-) -> tuple[int, int, int]:
+def _count(checkpoint: str, share: Share, session: tf.Session) -> tuple[int, int, int]:
     """Images, those right in first, and those right in five, of this worker."""
     images = top_1 = top_5 = batches = 0
-    fetches = (counts.images, counts.top_1, counts.top_5)
-    with tf.Session(master, config=session_config) as session:
+    fetches = (share.counts.images, share.counts.top_1, share.counts.top_5)
+    with session:
         session.run(tf.tables_initializer())
-        files.restore(saver, session, checkpoint)
+        files.restore(share.weights.saver, session, checkpoint)
         try:
-            while max_batches is None or batches < max_batches:
+            while share.max_batches is None or batches < share.max_batches:
                 values = session.run(fetches)
                 images += int(values[0])
                 top_1 += int(values[1])
@@ -116,31 +112,28 @@ def _count(
         except tf.errors.OutOfRangeError:
             pass  # The records have ended.
         except (tf.errors.InvalidArgumentError, tf.errors.DataLossError) as error:
-            raise errors.DataError(
-                explain(error, batches) if explain else input_errors.message(error)
-            ) from error
+            explained = share.explain(error, batches) if share.explain else None
+            raise errors.DataError(explained or input_errors.message(error)) from error
     return images, top_1, top_5
 
 
-def announcement(checkpoint: str, loaded: weights.Weights | None, network: str) -> str:
+def announcement(checkpoint: str, share: Share | None, network: str) -> str:
     """What is about to be evaluated; `network` describes it."""
-    note = loaded.note if loaded else 'weights'
+    note = share.weights.note if share else 'weights'
     step = files.global_step(checkpoint)
     return f'evaluating {errors.printable(checkpoint)}, step {step}: its {note}\n{network}'
 
 
-def facts(
-    chosen: options.Evaluation, parts: Any, preprocessing: str, loaded: weights.Weights | None
-) -> dict[str, Any]:
+def facts(chosen: options.Evaluation, parts: Any, share: Share | None) -> dict[str, Any]:
     """What a number of this evaluation depends on; `parts` is a `lookup.Parts`."""
     return {
         'model_name': chosen.network.model_name,
         'num_classes': parts.network.num_classes,
         'image_size': parts.network.image_size,
-        'preprocessing_name': preprocessing,
+        'preprocessing_name': chosen.input.preprocessing_name or chosen.network.model_name,
         'use_grayscale': chosen.input.use_grayscale,
         'labels_offset': chosen.dataset.labels_offset,
-        'weights': loaded.note if loaded else '',
+        'weights': share.weights.note if share else '',
         'dtype': chosen.device.dtype,
         'dataset_name': parts.dataset.name,
         'dataset_split_name': parts.dataset.split_name,

@@ -16,7 +16,7 @@ import tensorflow.compat.v1 as tf
 
 import slim
 from runtime import options
-from runtime.checkpoints import averages, sidecar, starting
+from runtime.checkpoints import averages, files, sidecar, starting
 from runtime.workers import cluster as cluster_lib
 from slim import errors
 
@@ -83,19 +83,24 @@ def origin(
     return starting.Origin(**on_rank_0(cluster, look_up))
 
 
-def sidecar_of(
-    cluster: cluster_lib.Cluster, checkpoint: str, ignored: bool = False
-) -> sidecar.Sidecar | None:
-    """The sidecar of a checkpoint, read by rank 0; None where there is none, or it is ignored."""
+def checkpoint(
+    cluster: cluster_lib.Cluster, path: str, ignore_sidecar: bool = False
+) -> tuple[str, sidecar.Sidecar | None]:
+    """Prefix of the checkpoint that `path` means, and its sidecar, both found by rank 0.
 
-    def look_up() -> dict[str, Any] | None:
-        found = None if ignored else sidecar.read(checkpoint)
-        return dataclasses.asdict(found) if found else None
+    The sidecar is None where there is none, or it is ignored.
+    """
 
-    values = on_rank_0(cluster, look_up)
-    return values and sidecar.from_values(
-        {**values, 'label_names': _as_list(values['label_names'])}
-    )
+    def look_up() -> tuple[str, dict[str, Any] | None]:
+        prefix = files.find(path, 'checkpoint_path')
+        about = None if ignore_sidecar else sidecar.read(prefix)
+        return prefix, dataclasses.asdict(about) if about else None
+
+    prefix, values = on_rank_0(cluster, look_up)
+    if values is None:
+        return prefix, None
+    names = _as_list(values['label_names'])
+    return prefix, sidecar.from_values({**values, 'label_names': names})
 
 
 def _as_list(value: Any) -> list[Any] | None:

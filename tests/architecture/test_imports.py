@@ -67,6 +67,7 @@ ALLOWED = {
     ),
     'runtime/results': (
         *_BASE,
+        'runtime.startup',
         'runtime.checkpoints',
         'runtime.workers',
         'runtime.input',

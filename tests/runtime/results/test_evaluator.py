@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
+from runtime.checkpoints import weights
 from runtime.input import inputs
 from runtime.results import evaluator
 from runtime.training import classification
@@ -18,7 +19,7 @@ from slim import errors
 _EXPECTED = np.mean([n // 8 == n % 4 for n in range(30)])
 
 
-def evaluate(folder, records, batch_size, damage=None, **arguments):
+def evaluate(folder, records, batch_size, damage=None, max_batches=None):
     with tf.Graph().as_default():
         tf.train.create_global_step()
         with tf.Session() as session:
@@ -32,9 +33,9 @@ def evaluate(folder, records, batch_size, damage=None, **arguments):
         images, labels, real = tf.data.make_one_shot_iterator(pipeline).get_next()
         logits = tf.one_hot(tf.cast(images[:, 0, 0, 0], tf.int64) // 8, 4)
         counts = classification.count_correct(logits, labels, real)
-        return evaluator.evaluate(
-            checkpoint, tf.train.Saver(), counts, records.num_samples, **arguments
-        )
+        loaded = weights.Weights(tf.train.Saver(), 'last weights')
+        share = evaluator.Share(counts, loaded, max_batches)
+        return evaluator.evaluate(checkpoint, share, records.num_samples)
 
 
 @pytest.mark.parametrize('batch_size', [1, 7, 30, 100])
