@@ -42,6 +42,12 @@ def make_once(tmp_path_factory: pytest.TempPathFactory) -> MakeOnce:
     return make_once
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests of minutes come first: one that begins last is waited for by all other processes."""
+    items.sort(key=lambda item: item.get_closest_marker('slow') is None)
+
+
 def pytest_collection_finish() -> None:
     """TensorFlow and the test files are half a million objects, which each full collection would
     walk through; a graph being built is full of new ones, which would make it walk often."""

@@ -34,7 +34,7 @@ class _Run:
     """A network's training graph as the training script builds it, and a session for it."""
 
     def __init__(
-        self, device_type='HPU', network='mobilenet_v2_035', num_clones=1, workers=None, hard=False
+        self, device_type='HPU', network='mobilenet_v1_025', num_clones=1, workers=None, hard=False
     ):
         self.workers = workers or cluster.SingleProcess()
         tf.set_random_seed(5)
@@ -101,8 +101,8 @@ class _Run:
         }
 
 
-def one_hpu(folder):
-    run = _Run().initialize()
+def one_hpu(folder, network='mobilenet_v2_035'):
+    run = _Run(network=network).initialize()
     first, partitions = run.report()
     path = run.saver.save(run.session, os.path.join(folder, 'model.ckpt'))
     seen = {
@@ -117,7 +117,7 @@ def one_hpu(folder):
     run.saver.restore(run.session, path)
     seen['restored']['HPU'] = run.report()[0]
     with tf.Graph().as_default():
-        again = _Run('CPU')
+        again = _Run('CPU', network)
         again.saver.restore(again.session, path)
         seen['restored']['CPU'] = again.report()[0]
     return seen

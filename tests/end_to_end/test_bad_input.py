@@ -94,6 +94,7 @@ WRONG = [
 ]
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(('command', 'code', 'words'), WRONG, ids=lambda value: str(value)[:60])
 def test_wrong_input_is_one_line_and_leaves_nothing(script, digits, tmp_path, command, code, words):
     (tmp_path / 'EMPTY').mkdir()
@@ -125,8 +126,8 @@ def test_a_checkpoint_of_other_classes_lists_variables_and_flag(script, digits, 
         '--labels_offset=1',
         code=1,
     )
-    assert 'MobilenetV2/Logits/Conv2d_1c_1x1/weights' in failed.stderr
-    assert '--checkpoint_exclude_scopes=MobilenetV2/Logits' in failed.stderr
+    assert 'MobilenetV1/Logits/Conv2d_1c_1x1/weights' in failed.stderr
+    assert '--checkpoint_exclude_scopes=MobilenetV1/Logits' in failed.stderr
     assert not (tmp_path / 'nine').exists()
 
     failed = script(

@@ -81,7 +81,9 @@ def test_two_workers_equal_one_with_twice_the_batch(server, cache, digits, tmp_p
                 assert np.abs(value - actual[name]).max() < 1e-5 * max(scale, 1), f'{case}: {name}'
 
 
-@pytest.mark.parametrize('workers', [2, pytest.param(4, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    'workers', [2, pytest.param(4, marks=[pytest.mark.slow, pytest.mark.once])]
+)
 def test_weights_stay_bit_identical_and_statistics_are_once_saved(
     server, cache, digits, tmp_path, workers
 ):

@@ -6,7 +6,7 @@ import tensorflow.compat.v1 as tf
 from absl import flags as absl_flags
 from google.protobuf import text_format
 
-NETWORK = ['--model_name=mobilenet_v2_035', '--image_size=32']
+NETWORK = ['--model_name=mobilenet_v1_025', '--image_size=32']
 
 
 def read(path, as_text=False):
@@ -29,7 +29,7 @@ def test_a_graph_without_weights(script, tmp_path, as_text):
     graph_def = read(path, as_text)
     assert shape_of(graph_def, 'input') == [None, 32, 32, 3]
     assert shape_of(graph_def, 'output') == [None, 1001]
-    assert 'MobilenetV2/Logits/output' in {node.name for node in graph_def.node}
+    assert 'MobilenetV1/Logits/SpatialSqueeze' in {node.name for node in graph_def.node}
     assert [entry.name for entry in path.parent.iterdir()] == ['graph.pb']
 
 
@@ -68,7 +68,7 @@ def test_a_frozen_graph_computes_what_the_checkpoint_says(script, digits, traine
     reader = tf.train.load_checkpoint(str(trained))
     suffix = '/ExponentialMovingAverage' if float(decay) else ''
     with tf.Graph().as_default(), tf.Session() as session:
-        logits, _ = nets_factory.get_network_fn('mobilenet_v2_035', 10)(tf.constant(images))
+        logits, _ = nets_factory.get_network_fn('mobilenet_v1_025', 10)(tf.constant(images))
         for variable in tf.global_variables():
             variable.load(reader.get_tensor(variable.op.name + suffix), session)
         expected = session.run(logits)
@@ -81,7 +81,7 @@ def test_main_can_be_called_with_flags_set_by_hand(tmp_path, monkeypatch):
 
     by_hand = {
         'output_file': str(tmp_path / 'graph.pb'),
-        'model_name': 'mobilenet_v2_035',
+        'model_name': 'mobilenet_v1_025',
         'dataset_dir': str(tmp_path),
     }
     flags = tf.app.flags.FLAGS

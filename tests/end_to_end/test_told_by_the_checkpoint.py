@@ -31,11 +31,11 @@ def test_evaluation_needs_no_flags_of_the_training_and_says_what_it_evaluates(
     assert 'images: 360/360\n' in out
     assert f'evaluating {trained}/model.ckpt-6, step 6: its moving averages\n' in out
     assert (
-        'mobilenet_v2_035 with 10 classes at 32 x 32 pixels (its own: 224), preprocessing digits\n'
+        'mobilenet_v1_025 with 10 classes at 32 x 32 pixels (its own: 224), preprocessing digits\n'
     ) in out
     result = json.loads((tmp_path / 'eval' / 'eval_results.json').read_text())
     assert (result['model_name'], result['image_size'], result['step']) == (
-        'mobilenet_v2_035',
+        'mobilenet_v1_025',
         32,
         6,
     )
@@ -57,7 +57,7 @@ def test_evaluation_needs_no_flags_of_the_training_and_says_what_it_evaluates(
 def test_export_needs_no_flags_of_the_training(script, trained, tmp_path):
     path = tmp_path / 'frozen.pb'
     out = script(EXPORT, f'--checkpoint_path={trained}', f'--output_file={path}').stdout
-    assert 'mobilenet_v2_035 with 10 classes at 32 x 32 pixels' in out
+    assert 'mobilenet_v1_025 with 10 classes at 32 x 32 pixels' in out
     assert 'step 6, its moving averages' in out
     nodes = {node.name: node for node in tf.GraphDef.FromString(path.read_bytes()).node}
     assert [d.size for d in nodes['input'].attr['shape'].shape.dim] == [-1, 32, 32, 3]
@@ -65,18 +65,18 @@ def test_export_needs_no_flags_of_the_training(script, trained, tmp_path):
         EXPORT,
         f'--checkpoint_path={trained}',
         f'--output_file={tmp_path / "other.pb"}',
-        '--model_name=mobilenet_v1',
+        '--model_name=mobilenet_v2',
         '--ignore_sidecar',
         code=1,
     )
-    assert 'it looks like MobilenetV2: give its --model_name' in error_line(failed)
+    assert 'it looks like MobilenetV1: give its --model_name' in error_line(failed)
     assert 'evaluat' not in error_line(failed)
     assert not (tmp_path / 'other.pb').exists()
 
 
 def test_the_classic_two_steps_export_and_freeze(script, digits, trained, tmp_path):
     graph, frozen = tmp_path / 'graph.pb', tmp_path / 'frozen.pb'
-    network = ['--model_name=mobilenet_v2_035', '--image_size=32', f'--dataset_dir={digits}']
+    network = ['--model_name=mobilenet_v1_025', '--image_size=32', f'--dataset_dir={digits}']
     out = script(EXPORT, *network, f'--output_file={graph}').stdout
     assert 'freeze_graph' in out
     module = importlib.import_module('tensorflow.python.tools.freeze_graph')

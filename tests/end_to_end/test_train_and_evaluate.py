@@ -46,7 +46,7 @@ def test_stop_and_resume_equals_one_go_and_both_are_evaluated(script, digits, tr
         np.testing.assert_array_equal(parts[name], value, err_msg=name)
     first, second = json.loads((tmp_path / 'parts' / 'run.json').read_text())['starts']
     assert (first['first_step'], second['first_step']) == (0, 3)
-    assert second['flags']['model_name'] == 'mobilenet_v2_035' and second['device'] == 'CPU'
+    assert second['flags']['model_name'] == 'mobilenet_v1_025' and second['device'] == 'CPU'
     assert second['versions']['tensorflow'] == tf.__version__
     assert second['dataset'] == first['dataset']
     assert (first['dataset']['num_samples'], first['dataset']['split']) == (1437, 'train')
@@ -59,7 +59,7 @@ def test_stop_and_resume_equals_one_go_and_both_are_evaluated(script, digits, tr
     assert folder() == before
 
     # Weights, slots, averages of weights and statistics, and the step, under the classic names.
-    layer = 'MobilenetV2/Conv/'
+    layer = 'MobilenetV1/Conv2d_0/'
     assert {
         'global_step',
         layer + 'weights/RMSProp',
@@ -93,14 +93,17 @@ def test_fine_tuning_trains_only_the_given_scopes(script, digits, trained, tmp_p
         '--max_number_of_steps=2',
         f'--train_dir={tmp_path / "second"}',
         f'--checkpoint_path={trained}',
-        '--checkpoint_exclude_scopes=MobilenetV2/Logits',
-        '--trainable_scopes=MobilenetV2/Logits',
+        '--checkpoint_exclude_scopes=MobilenetV1/Logits',
+        '--trainable_scopes=MobilenetV1/Logits',
         '--optimizer=sgd',
         '--moving_average_decay=0',
         *TRAIN,
     )
     second = variables(tmp_path / 'second')
-    kept, head = 'MobilenetV2/Conv_1/weights', 'MobilenetV2/Logits/Conv2d_1c_1x1/weights'
+    kept, head = (
+        'MobilenetV1/Conv2d_1_pointwise/weights',
+        'MobilenetV1/Logits/Conv2d_1c_1x1/weights',
+    )
     np.testing.assert_array_equal(second[kept], first[kept])
     assert not np.array_equal(second[head], first[head])
     assert not any('ExponentialMovingAverage' in name or 'RMSProp' in name for name in second)
@@ -216,6 +219,7 @@ def test_own_pictures_become_records_that_train_and_evaluate(script, digits, tmp
 
 
 @pytest.mark.slow
+@pytest.mark.once
 def test_the_demo_reaches_98_percent(script):
     out = script('demo_mobilenetv2.py', timeout=1200).stdout
     assert 'images: 360/360\n' in out

@@ -121,6 +121,7 @@ def test_sigterm_to_the_launcher_saves_and_ends_all_workers(launch, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.once
 def test_a_hung_worker_is_named_and_ends_the_run(launch, tmp_path):
     launcher = launch(
         '--max_number_of_steps=100000',

@@ -21,12 +21,34 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
+import pytest
 import tensorflow.compat.v1 as tf
 
 import slim
+from nets import nets_factory
 
 CONTRACT = pathlib.Path(__file__).parents[1] / 'data' / 'contract'
 FORMS = ('train', 'eval')
+# Deeper, wider or narrower than another network of the same code, which is always tested.
+_SIBLINGS = {
+    'resnet_v1_50': ('resnet_v1_101', 'resnet_v1_152', 'resnet_v1_200'),
+    'resnet_v2_50': ('resnet_v2_101', 'resnet_v2_152', 'resnet_v2_200'),
+    'nasnet_mobile': ('nasnet_cifar', 'nasnet_large'),
+    'pnasnet_mobile': ('pnasnet_large',),
+    'mobilenet_v1': ('mobilenet_v1_075', 'mobilenet_v1_050', 'mobilenet_v1_025'),
+    'mobilenet_v2': ('mobilenet_v2_140', 'mobilenet_v2_050', 'mobilenet_v2_035'),
+    'mobilenet_edgetpu': ('mobilenet_edgetpu_075',),
+}
+
+
+def networks() -> list[Any]:
+    """Names of all networks of the factory, as parameters; siblings are marked slow and once."""
+    siblings = {name for names in _SIBLINGS.values() for name in names}
+    marks = (pytest.mark.slow, pytest.mark.once)
+    return [
+        pytest.param(name, marks=marks if name in siblings else ())
+        for name in nets_factory.networks_map
+    ]
 
 
 def load_contract(name: str) -> dict[str, Any]:

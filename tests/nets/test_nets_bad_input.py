@@ -11,7 +11,7 @@ import tensorflow.compat.v1 as tf
 from nets import nets_factory
 from slim import errors
 
-NETWORKS = [network.name for network in nets_factory.NETWORKS]
+NETWORKS = network_facts.networks()
 
 pytestmark = pytest.mark.usefixtures('graph')
 

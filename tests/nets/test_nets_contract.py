@@ -13,7 +13,7 @@ from nets import nets_factory
 from nets.mobilenet import mobilenet as lib
 from nets.mobilenet import mobilenet_v2, mobilenet_v3
 
-NETWORKS = [network.name for network in nets_factory.NETWORKS]
+NETWORKS = network_facts.networks()
 
 
 def _close(value: Any) -> Any:
