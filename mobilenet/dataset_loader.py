@@ -85,6 +85,14 @@ def located(config: DatasetConfig) -> DatasetConfig:
     )
 
 
+def own_name(data_dir: str) -> str | None:
+    """What a folder's dataset.json calls its set, by the trainer's names; None without one."""
+    record_files.check_dataset_dir(data_dir)
+    about = description.read_description(data_dir)
+    trainer_names = {classic: name for name, classic in _CLASSIC_NAMES.items()}
+    return trainer_names.get(about.name, about.name) if about else None
+
+
 def open_split(config: DatasetConfig, slim_preprocess: bool = False) -> Split:
     """The split `config.split` of a configuration that `located` has completed.
 
