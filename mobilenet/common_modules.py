@@ -6,7 +6,7 @@ saved models: `Conv2d_0_0/batch_norm`, `expanded_conv_3/depthwise/relu6`, `top/P
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import tf_keras
@@ -398,7 +398,12 @@ def _check(config: archs.MobileNetConfig) -> None:
             raise errors.unknown_name('block_type', block.block_type, kinds)
 
 
-def _placed_blocks(
+def width_op(config: archs.MobileNetConfig) -> Callable[..., int]:
+    """The network's rule for the widths of its layers."""
+    return width_multiplier_op_divisible if config.rounds_widths else width_multiplier_op
+
+
+def placed_blocks(
     config: archs.MobileNetConfig,
 ) -> Iterator[tuple[int, archs.MobileNetBlockConfig, dict[str, Any]]]:
     """(index, block, what its place in the network gives it: width, strides, dilation)."""
@@ -440,7 +445,7 @@ def mobilenet_base(inputs, config: archs.MobileNetConfig):
     decayed = {'regularize_depthwise': config.regularize_depthwise}
     net = inputs
     convolutions = 0
-    for index, block, placed in _placed_blocks(config):
+    for index, block, placed in placed_blocks(config):
         if block.block_type == archs.BlockType.GlobalPooling.value:
             net = global_pooling_block(net, block_id=index)
         elif block.block_type == archs.BlockType.Conv.value:
@@ -532,6 +537,6 @@ def settled(
     if not isinstance(config, config_class):
         kind = config if isinstance(config, type) else type(config)
         raise errors.UsageError(
-            f'The configuration is of {kind.__name__}; this network takes {config_class.__name__}().'
+            f'The configuration is of {kind.__name__}; this network takes a {config_class.__name__}'
         )
     return config if input_shape is None else config.replace(input_shape=tuple(input_shape))

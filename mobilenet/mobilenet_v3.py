@@ -18,15 +18,21 @@ MobileNetV3Config = (
 )
 
 
+def checked(config: MobileNetV3Config) -> MobileNetV3Config:
+    """The configuration; UsageError for one of another network."""
+    if not isinstance(config, MobileNetV3Config):
+        kind = config if isinstance(config, type) else type(config)
+        raise errors.UsageError(
+            f'The configuration is of {kind.__name__}; MobileNetV3 takes a MobileNetV3LargeConfig, '
+            'MobileNetV3SmallConfig or MobileNetV3EdgeTPUConfig'
+        )
+    return config
+
+
 def mobilenet_v3(config: MobileNetV3Config, input_shape: tuple | None = None) -> tf_keras.Model:
     """Builds the network of V3's family that the configuration's class says."""
     settled = common_modules.settled(config, input_shape, archs.MobileNetConfig)
-    if not isinstance(settled, MobileNetV3Config):
-        raise errors.UsageError(
-            f'The configuration is of {type(settled).__name__}; MobileNetV3 takes '
-            'MobileNetV3LargeConfig, MobileNetV3SmallConfig or MobileNetV3EdgeTPUConfig.'
-        )
-    return common_modules.mobilenet_model(settled)
+    return common_modules.mobilenet_model(checked(settled))
 
 
 def mobilenet_v3_small(

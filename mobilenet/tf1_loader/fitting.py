@@ -1,0 +1,146 @@
+"""Whether a checkpoint's variables are those of a model, and which configuration would fit them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from mobilenet import common_modules
+from mobilenet.configs import archs
+from mobilenet.tf1_loader import names
+from mobilenet.tf1_loader.slim_checkpoint import Held
+from slim import errors
+
+_LISTED = 5
+_CLASSIFIER = 'Logits/'
+# The published widths first.
+_WIDTHS = (
+    *(1.0, 0.75, 0.5, 0.35, 0.25, 1.4, 1.3),
+    *(hundredths / 100 for hundredths in range(5, 405, 5)),
+)
+_NORMS = {'BatchNorm': 'batch_norm', 'LayerNorm': 'layer_norm', 'GroupNorm': 'group_norm'}
+
+
+def check(held: Held, wanted: Mapping[str, Sequence[int]], has_classifier: bool = True) -> None:
+    """CheckpointError unless a checkpoint holds exactly the wanted variables.
+
+    One error names what is missing, what has another shape, what is left over, and, if there is
+    one, the configuration that would fit.
+
+    Args:
+      held: what the checkpoint has.
+      wanted: variable, below the scope, to its shape in the model.
+      has_classifier: False for a model that ends with the features: a classifier may be left over.
+    """
+    missing = [name for name in wanted if name not in held.shapes]
+    misshapen = [
+        f'{name} is {held.shapes[name]} in the checkpoint and {list(shape)} in the model'
+        for name, shape in wanted.items()
+        if name in held.shapes and list(held.shapes[name]) != list(shape)
+    ]
+    left_over = [
+        name
+        for name in held.shapes
+        if name not in wanted and (has_classifier or not name.startswith(_CLASSIFIER))
+    ]
+    found = {
+        'the model has and the checkpoint lacks': missing,
+        'in other shapes': misshapen,
+        'the checkpoint has and the model does not': left_over,
+    }
+    wrong = '; '.join(f'{what}: {_listed(lines)}' for what, lines in found.items() if lines)
+    if wrong:
+        fit = fitting_config(held.shapes)
+        raise errors.CheckpointError(
+            f'Checkpoint {held.prefix}, scope {held.scope}, does not fit the model; {wrong}. '
+            + (f'It fits {fit}' if fit else 'It fits none of the networks')
+        )
+
+
+def _listed(lines: Sequence[str]) -> str:
+    rest = len(lines) - _LISTED
+    return ', '.join(lines[:_LISTED]) + (f' and {rest} more' if rest > 0 else '')
+
+
+def fitting_config(shapes: Mapping[str, Sequence[int]]) -> str | None:
+    """The configuration that a checkpoint's variables are of, as Python; None: of none.
+
+    Args:
+      shapes: variable, below the scope, to shape.
+    """
+    for kind in archs.MODEL_CONFIGS.values():
+        if not _has_the_blocks(kind, shapes):
+            continue
+        usual = kind().finegrain_classification_mode
+        for width in _WIDTHS:
+            for finegrained in (usual, not usual):
+                config = kind(width_multiplier=width, finegrain_classification_mode=finegrained)
+                if _has_the_widths(config, shapes):
+                    return _shown(config, usual, shapes)
+    return None
+
+
+def _spatial_layers(config: archs.MobileNetConfig) -> Iterator[tuple[str, int]]:
+    """(variable, kernel size) of the layers that tell a network's blocks from another's."""
+    to_slim = names.name_map(type(config))
+    for index, block in enumerate(config.blocks):
+        layer = f'expanded_conv_{index}'
+        if block.block_type == archs.BlockType.DepSepConv.value:
+            yield to_slim(f'Conv2d_{index}/depthwise') + '/depthwise_weights', block.kernel[0]
+        elif block.block_type == archs.BlockType.InvertedResConv.value:
+            if block.depthwise:
+                yield to_slim(f'{layer}/depthwise') + '/depthwise_weights', block.kernel[0]
+            elif block.expansion_size > 1:
+                yield to_slim(f'{layer}/expand') + '/weights', block.kernel[0]
+            if block.squeeze_factor:
+                yield to_slim(f'{layer}/squeeze_excite/squeeze') + '/weights', 1
+
+
+def _has_the_blocks(kind: type[archs.MobileNetConfig], shapes: Mapping[str, Sequence[int]]) -> bool:
+    wanted = dict(_spatial_layers(kind()))
+    gates = {name for name in shapes if name.endswith('squeeze_excite/Conv/weights')}
+    return gates <= set(wanted) and all(
+        name in shapes and shapes[name][0] == size for name, size in wanted.items()
+    )
+
+
+def _has_the_widths(config: archs.MobileNetConfig, shapes: Mapping[str, Sequence[int]]) -> bool:
+    widths = dict(_block_widths(config))
+    last_layers = {name for name in shapes if name.endswith(('/project/weights', 'wise/weights'))}
+    return last_layers <= set(widths) and all(
+        name in shapes and shapes[name][-1] == width for name, width in widths.items()
+    )
+
+
+def _block_widths(config: archs.MobileNetConfig) -> Iterator[tuple[str, int]]:
+    """(weights of its last layer, their channels) of every block."""
+    to_slim = names.name_map(type(config))
+    convolutions = 0
+    for index, block, placed in common_modules.placed_blocks(config):
+        if block.block_type == archs.BlockType.GlobalPooling.value:
+            continue
+        layer = {
+            archs.BlockType.Conv.value: f'Conv2d_{index}_{convolutions}',
+            archs.BlockType.DepSepConv.value: f'Conv2d_{index}/pointwise',
+            archs.BlockType.InvertedResConv.value: f'expanded_conv_{index}/project',
+        }[block.block_type]
+        convolutions += block.block_type == archs.BlockType.Conv.value
+        width = common_modules.width_op(config)
+        channels = width(block.filters, placed['width_multiplier'], min_depth=config.min_depth)
+        yield f'{to_slim(layer)}/weights', channels
+
+
+def _shown(config: archs.MobileNetConfig, usual: bool, shapes: Mapping[str, Sequence[int]]) -> str:
+    """`MobileNetV2Config(width_multiplier=0.5, num_classes=10)`: what is not the default."""
+    arguments = [f'width_multiplier={config.width_multiplier:g}']
+    if config.finegrain_classification_mode != usual:
+        arguments.append(f'finegrain_classification_mode={not usual}')
+    classifier = shapes.get(f'{_CLASSIFIER}Conv2d_1c_1x1/weights')
+    arguments.append(f'num_classes={classifier[-1] if classifier else 0}')
+    for norm, name in _NORMS.items():
+        if norm != 'BatchNorm' and any(f'/{norm}/' in variable for variable in shapes):
+            arguments.append(f'normalization_name={name!r}')
+    stem = next((s for name, s in shapes.items() if name in ('Conv/weights', 'Conv2d_0/weights')))
+    if stem[2] != config.input_shape[2]:
+        height, width, _ = config.input_shape
+        arguments.append(f'input_shape=({height}, {width}, {stem[2]})')
+    return f'{type(config).__name__}({", ".join(arguments)})'
