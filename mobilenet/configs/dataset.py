@@ -159,9 +159,9 @@ DIGITS_RECIPE: dict[str, Any] = {
     'model_name': 'mobilenet_v1',
     'width_multiplier': 0.5,
     'batch_size': 64,
-    'epochs': 30,
-    'lr': 0.01,
+    'epochs': 25,
+    'lr': 0.002,
     'learning_scheduler_name': 'cosine',
     'warmup_epochs': 2.0,
-    'batch_norm_decay': 0.97,
+    'batch_norm_decay': 0.9,
 }
