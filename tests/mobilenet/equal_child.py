@@ -5,6 +5,7 @@ mpirun the file is that of rank 0.
 """
 
 import json
+import os
 import sys
 
 import numpy as np
@@ -23,7 +24,7 @@ def main() -> None:
         values[name] = json.loads(value)
     tiny.use(batch_norm=False, dropout=values.get('dropout_rate', 0.0))
     history = mobilenet_trainer.train_and_eval(tiny.params(folder, **values))
-    if history.epoch:
+    if os.environ.get('OMPI_COMM_WORLD_RANK', '0') == '0':
         weights = {f'w{place}': value for place, value in enumerate(history.model.get_weights())}
         np.savez(result, **weights, **{name: np.array(v) for name, v in history.history.items()})
 
