@@ -1,4 +1,4 @@
-"""Training throughput of the Keras MobileNetV2 beside the same network in train_image_classifier.py.
+"""Training throughput of the Keras MobileNetV2 beside that of train_image_classifier.py.
 
   python3 benchmarks/keras.py
 
@@ -10,6 +10,7 @@ machine disturb less.
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import pathlib
@@ -109,7 +110,7 @@ def measure(system: str, dataset_dir: str) -> list[float]:
     if finished.returncode:
         raise SystemExit(finished.stdout + finished.stderr)
     times = json.loads(finished.stdout.splitlines()[-1])[WARM_UP_STEPS:]
-    pairs = list(zip(times, times[1:], strict=False))
+    pairs = list(itertools.pairwise(times))
     return [
         BATCH / statistics.median(after[kind] - before[kind] for before, after in pairs)
         for kind in (0, 1)

@@ -1,4 +1,4 @@
-"""The two compiled functions of a run, a training step and a batch of evaluation, and their sums."""
+"""The compiled functions of a run, a training step and a batch of evaluation, and their sums."""
 
 from __future__ import annotations
 
@@ -121,7 +121,9 @@ class Engine:
             if self.averages:
                 self.averages.swap()
 
-    def _evaluate(self, batches: Iterator[Sequence[Any]], stopped: Callable[[], bool]) -> Sums | None:
+    def _evaluate(
+        self, batches: Iterator[Sequence[Any]], stopped: Callable[[], bool]
+    ) -> Sums | None:
         total = np.zeros(3)
         done = object()
         batch = next(batches, done)

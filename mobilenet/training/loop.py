@@ -145,7 +145,7 @@ class Loop:
         good = f'the last good checkpoint is {self.last_good}'
         good = good if self.last_good else 'no checkpoint was written since the start'
         raise errors.NonFiniteLossError(
-            f'{what} not finite by step {self.step}, with a rate of {self._rate(self.step - 1):.6g}; '
+            f'{what} not finite by step {self.step}, at a rate of {self._rate(self.step - 1):.6g}; '
             f'{good}. {_AGAINST_NAN}'
         )
 

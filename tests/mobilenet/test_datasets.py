@@ -65,7 +65,7 @@ def test_a_misspelt_key_is_an_error():
         lambda: configs.ImageNetteConfig.from_args(image_sise=96),
         lambda: setattr(configs.ImageNetteConfig(), 'image_sise', 96),
     ):
-        with pytest.raises(errors.UsageError, match="'image_sise'. Did you mean 'image_size'"):
+        with pytest.raises(errors.UsageError, match=r"'image_sise'. Did you mean 'image_size'"):
             make()
     # Each configuration has an augmenter of its own.
     configs.ImageNetteConfig().augmenter.name = None
@@ -127,7 +127,7 @@ def test_the_steps_of_auto_augment():
     np.testing.assert_array_equal(changed('translate_y', 0.02, -up)[:11], image[5:])
     names = {step.operation for steps in auto_augment.POLICY_V0 for step in steps}
     assert names == set(auto_augment._OPERATIONS)
-    with pytest.raises(errors.UsageError, match='0..255 as uint8, not float32'):
+    with pytest.raises(errors.UsageError, match=r'0..255 as uint8, not float32'):
         auto_augment.auto_augment()(floats, tf.constant([1, 2]))
 
 
@@ -149,7 +149,7 @@ def test_labels_of_imagenet_lose_their_background(tmp_path):
     assert labels_of(config.replace(num_classes=6)) == [1, 2, 5]
     # As many classes as the folder says, where the configuration says nothing of its own.
     assert dataset_loader.located(config).num_classes == 5
-    with pytest.raises(errors.DataError, match='labels 0 to 5, .* num_classes=7: give 5 or 6'):
+    with pytest.raises(errors.DataError, match=r'labels 0 to 5, .* num_classes=7: give 5 or 6'):
         dataset_loader.located(config.replace(num_classes=7))
 
 
@@ -161,7 +161,7 @@ def test_pipeline_refuses_a_label_outside_of_the_classes(tmp_path):
     assert images.shape == (2, 16, 16, 3)
     assert sorted(np.argmax(labels, axis=-1)) == [0, 999] and np.all(np.sum(labels, -1) == 1)
     wrong = dataset_loader.pipeline(records, config.replace(num_classes=900, num_labels=901))
-    with pytest.raises(tf.errors.InvalidArgumentError, match='outside of the classes'):
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r'outside of the classes'):
         next(iter(wrong))
 
 
@@ -169,12 +169,14 @@ def test_a_missing_split_and_a_missing_folder_are_told(tmp_path):
     write_set(tmp_path, [0, 1], 2)
     config = dataset_loader.located(configs.FolderConfig(name='own', data_dir=str(tmp_path)))
     assert (config.num_classes, config.num_examples) == (2, 2)
-    with pytest.raises(errors.DataError, match="no split 'validation', it has train"):
+    with pytest.raises(errors.DataError, match=r"no split 'validation', it has train"):
         dataset_loader.open_split(config.replace(split='validation'))
     for name, script in (('imagenet2012', 'preprocess_'), ('mnist', 'download_and_')):
-        with pytest.raises(errors.UsageError, match=f'--data_dir. Nothing is downloaded.*{script}'):
+        with pytest.raises(
+            errors.UsageError, match=rf'--data_dir. Nothing is downloaded.*{script}'
+        ):
             dataset_loader.load_tfds(name, 'train')
-    with pytest.raises(errors.UsageError, match="'imagenete'. Did you mean 'imagenette'"):
+    with pytest.raises(errors.UsageError, match=r"'imagenete'. Did you mean 'imagenette'"):
         dataset_loader.load_tfds('imagenete', 'train', data_dir=str(tmp_path))
 
 

@@ -84,7 +84,7 @@ def test_all_names_build_and_a_wrong_one_is_told():
         rates('cosin', [1])
     with pytest.raises(errors.UsageError, match=r"'decay_rat'. Did you mean 'decay_rate'"):
         rates('exponential', [1], decay_rat=0.5)
-    with pytest.raises(errors.UsageError, match='1 boundaries .* 2 multipliers, not 3'):
+    with pytest.raises(errors.UsageError, match=r'1 boundaries .* 2 multipliers, not 3'):
         rates('stepwise', [1], boundaries=[1], multipliers=[1, 2, 3])
 
 
@@ -153,5 +153,5 @@ def test_the_trainer_makes_the_default_optimizer():
     assert (config['rho'], config['momentum'], config['epsilon']) == (0.9, 0.9, 0.002)
     with pytest.raises(errors.UsageError, match=r"'rmsprob'. Did you mean 'rmsprop'"):
         mobilenet_trainer._get_optimizer(32, 100, optimizer_name='rmsprob')
-    with pytest.raises(errors.UsageError, match="'epsilom'. Did you mean 'epsilon'"):
+    with pytest.raises(errors.UsageError, match=r"'epsilom'. Did you mean 'epsilon'"):
         mobilenet_trainer._get_optimizer(32, 100, optimizer_params={'epsilom': 1})

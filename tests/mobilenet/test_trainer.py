@@ -1,4 +1,4 @@
-"""The trainer in this process, with a network of two layers: what it computes, saves and refuses."""
+"""The trainer in this process, with a network of two layers: what it computes and saves."""
 
 import json
 import os
@@ -80,9 +80,7 @@ def test_what_a_run_leaves(train, tmp_path, capsys):
     assert written == {'epoch': [1, 2, 3, 4, 5], **history.history}
     # The newest three, and the best; TensorFlow's list names the newest.
     best = int(np.argmin(history.history['val_loss'])) + 1
-    kept = {
-        int(name[11:15]) for name in os.listdir(tmp_path / 'run') if name.endswith('.index')
-    }
+    kept = {int(name[11:15]) for name in os.listdir(tmp_path / 'run') if name.endswith('.index')}
     assert kept == {3, 4, 5, best}
     assert tf.train.latest_checkpoint(str(tmp_path / 'run')).endswith('model.ckpt-0005')
     for part, tag in (('train', 'epoch_loss'), ('validation', 'epoch_accuracy')):
@@ -191,10 +189,10 @@ def test_dropout_follows_the_step():
 def test_another_run_is_not_overwritten(train, tmp_path, capsys):
     train(epochs=1)
     before = saved(tmp_path / 'run', 'model.ckpt-0001')
-    with pytest.raises(errors.OutputError, match='holds a run already .*--resume_checkpoint'):
+    with pytest.raises(errors.OutputError, match=r'holds a run already .*--resume_checkpoint'):
         train(epochs=1)
     assert_equal(before, saved(tmp_path / 'run', 'model.ckpt-0001'))
-    with pytest.raises(errors.CheckpointError, match='holds no checkpoint; leave the flag out'):
+    with pytest.raises(errors.CheckpointError, match=r'holds no checkpoint; leave the flag out'):
         train('empty', resume_checkpoint=True)
     assert not (tmp_path / 'empty').exists()
     capsys.readouterr()
@@ -202,9 +200,9 @@ def test_another_run_is_not_overwritten(train, tmp_path, capsys):
     assert '--label_smoothing has changed since the start before: 0.0 -> 0.3' in (
         capsys.readouterr().out
     )
-    with pytest.raises(errors.CheckpointError, match='has no averages .*--ma_decay_rate'):
+    with pytest.raises(errors.CheckpointError, match=r'has no averages .*--ma_decay_rate'):
         train(resume_checkpoint=True, ma_decay_rate=0.9)
-    with pytest.raises(errors.CheckpointError, match='does not fit: .*--width_multiplier'):
+    with pytest.raises(errors.CheckpointError, match=r'does not fit: .*--width_multiplier'):
         train(resume_checkpoint=True, image_size=32)
     (tmp_path / 'run' / 'model.ckpt-0002.data-00000-of-00001').write_bytes(b'cut off')
     train(resume_checkpoint=True, epochs=1)
@@ -212,23 +210,23 @@ def test_another_run_is_not_overwritten(train, tmp_path, capsys):
 
 
 def test_a_loss_that_is_not_finite_ends_the_run(train, tmp_path):
-    with pytest.raises(errors.NonFiniteLossError, match='no checkpoint was written.* --lr'):
+    with pytest.raises(errors.NonFiniteLossError, match=r'no checkpoint was written.* --lr'):
         train(optimizer_name='sgd', lr=1e30, warmup_epochs=0.0)
     assert not list((tmp_path / 'run').glob('*.index'))
 
 
 def test_bad_input(train, tmp_path, digits):
-    with pytest.raises(errors.UsageError, match='lower --batch_size'):
+    with pytest.raises(errors.UsageError, match=r'lower --batch_size'):
         train(batch_size=2000)
-    with pytest.raises(errors.UsageError, match="'digit'. Did you mean 'digits'"):
+    with pytest.raises(errors.UsageError, match=r"'digit'. Did you mean 'digits'"):
         train(dataset_name='digit')
-    with pytest.raises(errors.UsageError, match='--data_dir. Nothing is downloaded'):
+    with pytest.raises(errors.UsageError, match=r'--data_dir. Nothing is downloaded'):
         train(dataset_name='mnist')
-    with pytest.raises(errors.DataError, match="no split 'tset', it has train, validation"):
+    with pytest.raises(errors.DataError, match=r"no split 'tset', it has train, validation"):
         train(eval_split='tset')
-    with pytest.raises(errors.UsageError, match='--lr_boundaries=1;2: give numbers'):
+    with pytest.raises(errors.UsageError, match=r'--lr_boundaries=1;2: give numbers'):
         train(lr_boundaries='1;2')
-    with pytest.raises(errors.UsageError, match='matplotlib is not installed.*extra plot'):
+    with pytest.raises(errors.UsageError, match=r'matplotlib is not installed.*extra plot'):
         train(plot=True)
     assert not (tmp_path / 'run').exists()
     # A wrong label is found by its record, wherever TensorFlow meets it.
@@ -262,18 +260,18 @@ def test_a_short_evaluation_is_an_error(train, digits, tmp_path):
     plan = loop.Plan(1, 1, lambda step: iter(()), None, 5)
     checked = loop.Loop.__new__(loop.Loop)
     checked._plan = plan
-    with pytest.raises(errors.DataError, match='hold 4 images .* should have 5'):
+    with pytest.raises(errors.DataError, match=r'hold 4 images .* should have 5'):
         checked._check_complete(engine_lib.Sums(1.0, 2.0, 4.0))
 
 
 def test_models_by_name_and_configurations_of_the_wrong_class():
     config = archs.MobileNetV1Config(width_multiplier=0.25)
     data = dataset_configs.DigitsConfig(image_size=32)
-    with pytest.raises(errors.UsageError, match='Did you mean'):
+    with pytest.raises(errors.UsageError, match=r'Did you mean'):
         mobilenet_trainer.build_model('mobilnet_v1', config, data)
-    with pytest.raises(errors.UsageError, match='MobileNetV1Config'):
+    with pytest.raises(errors.UsageError, match=r'MobileNetV1Config'):
         mobilenet_trainer.build_model('mobilenet_v2', config, data)
-    with pytest.raises(errors.UsageError, match='-0.5'):
+    with pytest.raises(errors.UsageError, match=r'-0.5'):
         mobilenet_trainer.build_model(
             'mobilenet_v1', archs.MobileNetV1Config(width_multiplier=-0.5), data
         )
