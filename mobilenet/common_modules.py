@@ -24,9 +24,6 @@ _GROUPS = 8  # of group norm, as the slim networks have it
 _POOL_SIZE = (7, 7)  # the last layer's size for 224 pixels
 _OUTPUT_STRIDES = (None, 1, 2, 4, 8, 16, 32)
 
-for _function in (archs.hard_sigmoid, archs.hard_swish):
-    tf_keras.utils.register_keras_serializable('mobilenet')(_function)
-
 
 @tf_keras.utils.register_keras_serializable('mobilenet')
 class FixedPadding(layers.Layer):
@@ -53,6 +50,22 @@ class FixedPadding(layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), 'kernel_size': self.kernel_size, 'rate': self.rate}
+
+
+@tf_keras.utils.register_keras_serializable('mobilenet')
+class Activation(layers.Activation):
+    """Keras' layer for the activations of `archs.get_activation_function`.
+
+    Saved by the name in that table: Keras has a `hard_sigmoid` of its own, another function.
+    """
+
+    def __init__(self, activation: str, **kwargs: Any) -> None:
+        functions = archs.get_activation_function()
+        super().__init__(_named('activation_name', activation, functions), **kwargs)
+        self.activation_name = activation
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), 'activation': self.activation_name}
 
 
 def _pair(value: int | tuple[int, int]) -> tuple[int, int]:
@@ -100,8 +113,7 @@ def _named(kind: str, name: str, choices: Mapping[str, Any]) -> Any:
 
 
 def _activate(net, activation_name: str, prefix: str):
-    activation = _named('activation_name', activation_name, archs.get_activation_function())
-    return layers.Activation(activation, name=f'{prefix}/{activation_name}')(net)
+    return Activation(activation_name, name=f'{prefix}/{activation_name}')(net)
 
 
 def _normalize(net, normalization_name: str, params: Mapping[str, Any] | None, prefix: str):
@@ -500,7 +512,7 @@ def mobilenet_head(inputs, config: archs.MobileNetConfig):
                 'spatial_squeeze=False, or global_pool=True.'
             )
         net = layers.Reshape((config.num_classes,), name='top/SpatialSqueeze')(net)
-    return layers.Activation('softmax', name='top/Predictions')(net)
+    return Activation('softmax', name='top/Predictions')(net)
 
 
 def mobilenet_model(config: archs.MobileNetConfig) -> tf_keras.Model:

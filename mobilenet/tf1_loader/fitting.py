@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import dataclasses
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from mobilenet import common_modules
 from mobilenet.configs import archs
@@ -10,7 +11,8 @@ from mobilenet.tf1_loader import names
 from mobilenet.tf1_loader.slim_checkpoint import Held
 from slim import errors
 
-_LISTED = 5
+_LISTED = 4
+_KINDS = tuple(archs.MODEL_CONFIGS.values())
 _CLASSIFIER = 'Logits/'
 # The published widths first.
 _WIDTHS = (
@@ -52,7 +54,7 @@ def check(held: Held, wanted: Mapping[str, Sequence[int]], has_classifier: bool 
         fit = fitting_config(held.shapes)
         raise errors.CheckpointError(
             f'Checkpoint {held.prefix}, scope {held.scope}, does not fit the model; {wrong}. '
-            + (f'It fits {fit}' if fit else 'It fits none of the networks')
+            + (f'It fits {shown(fit)}' if fit else 'It fits none of the networks')
         )
 
 
@@ -61,13 +63,20 @@ def _listed(lines: Sequence[str]) -> str:
     return ', '.join(lines[:_LISTED]) + (f' and {rest} more' if rest > 0 else '')
 
 
-def fitting_config(shapes: Mapping[str, Sequence[int]]) -> str | None:
-    """The configuration that a checkpoint's variables are of, as Python; None: of none.
+def fitting_config(
+    shapes: Mapping[str, Sequence[int]], kinds: Iterable[type[archs.MobileNetConfig]] = _KINDS
+) -> archs.MobileNetConfig | None:
+    """The configuration that a checkpoint's variables are of, by their blocks and widths.
 
     Args:
       shapes: variable, below the scope, to shape.
+      kinds: the networks to consider.
+
+    Returns:
+      None where it is none of them. The size of the images is the default one, as no variable
+      tells it.
     """
-    for kind in archs.MODEL_CONFIGS.values():
+    for kind in kinds:
         if not _has_the_blocks(kind, shapes):
             continue
         usual = kind().finegrain_classification_mode
@@ -75,8 +84,33 @@ def fitting_config(shapes: Mapping[str, Sequence[int]]) -> str | None:
             for finegrained in (usual, not usual):
                 config = kind(width_multiplier=width, finegrain_classification_mode=finegrained)
                 if _has_the_widths(config, shapes):
-                    return _shown(config, usual, shapes)
+                    return _completed(config, shapes)
     return None
+
+
+def _completed(
+    config: archs.MobileNetConfig, shapes: Mapping[str, Sequence[int]]
+) -> archs.MobileNetConfig:
+    """The configuration with what other variables tell: classes, norm, channels of the images."""
+    classifier = shapes.get(f'{_CLASSIFIER}Conv2d_1c_1x1/weights')
+    config.num_classes = classifier[-1] if classifier else 0
+    for norm, name in _NORMS.items():
+        if any(f'/{norm}/' in variable for variable in shapes):
+            config.normalization_name = name
+    stem = next(shapes[name] for name in ('Conv/weights', 'Conv2d_0/weights') if name in shapes)
+    height, width, _ = config.input_shape
+    config.input_shape = (height, width, stem[2])
+    return config
+
+
+def shown(config: archs.MobileNetConfig) -> str:
+    """`MobileNetV2Config(num_classes=10, width_multiplier=0.5)`: what is not the default."""
+    default = type(config)()
+    values = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
+    arguments = [
+        f'{name}={value!r}' for name, value in values.items() if value != getattr(default, name)
+    ]
+    return f'{type(config).__name__}({", ".join(arguments)})'
 
 
 def _spatial_layers(config: archs.MobileNetConfig) -> Iterator[tuple[str, int]]:
@@ -127,20 +161,3 @@ def _block_widths(config: archs.MobileNetConfig) -> Iterator[tuple[str, int]]:
         width = common_modules.width_op(config)
         channels = width(block.filters, placed['width_multiplier'], min_depth=config.min_depth)
         yield f'{to_slim(layer)}/weights', channels
-
-
-def _shown(config: archs.MobileNetConfig, usual: bool, shapes: Mapping[str, Sequence[int]]) -> str:
-    """`MobileNetV2Config(width_multiplier=0.5, num_classes=10)`: what is not the default."""
-    arguments = [f'width_multiplier={config.width_multiplier:g}']
-    if config.finegrain_classification_mode != usual:
-        arguments.append(f'finegrain_classification_mode={not usual}')
-    classifier = shapes.get(f'{_CLASSIFIER}Conv2d_1c_1x1/weights')
-    arguments.append(f'num_classes={classifier[-1] if classifier else 0}')
-    for norm, name in _NORMS.items():
-        if norm != 'BatchNorm' and any(f'/{norm}/' in variable for variable in shapes):
-            arguments.append(f'normalization_name={name!r}')
-    stem = next((s for name, s in shapes.items() if name in ('Conv/weights', 'Conv2d_0/weights')))
-    if stem[2] != config.input_shape[2]:
-        height, width, _ = config.input_shape
-        arguments.append(f'input_shape=({height}, {width}, {stem[2]})')
-    return f'{type(config).__name__}({", ".join(arguments)})'
