@@ -150,7 +150,8 @@ def test_the_trainer_makes_the_default_optimizer():
     optimizer = mobilenet_trainer._get_optimizer(32, 100)
     assert float(optimizer.learning_rate(499)) == pytest.approx(0.0079840003, rel=1e-6)
     config = optimizer.get_config()
-    assert (config['rho'], config['momentum'], config['epsilon']) == (0.9, 0.9, 0.002)
+    found = [config[name] for name in ('rho', 'momentum', 'epsilon')]
+    assert found == pytest.approx([0.9, 0.9, 0.002])
     with pytest.raises(errors.UsageError, match=r"'rmsprob'. Did you mean 'rmsprop'"):
         mobilenet_trainer._get_optimizer(32, 100, optimizer_name='rmsprob')
     with pytest.raises(errors.UsageError, match=r"'epsilom'. Did you mean 'epsilon'"):
