@@ -6,10 +6,11 @@ augmented, is a function of the seed. Nothing is downloaded.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -33,6 +34,17 @@ _CONVERTED_BY = {'imagenet2012': 'preprocess_imagenet.py'}
 _AUGMENTERS: dict[str, Callable[..., Any]] = {'autoaugment': auto_augment.auto_augment}
 
 
+class _OwnFlag(contextlib.ContextDecorator):
+    """Errors of the suite's readers name the trainer's flag for the folder, not their own."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        if isinstance(error, errors.SuiteError) and '--dataset_dir' in str(error):
+            raise type(error)(str(error).replace('--dataset_dir', '--data_dir')) from error
+
+
 @dataclasses.dataclass(frozen=True)
 class Split:
     """One split of a data set, ready to be read."""
@@ -45,6 +57,7 @@ class Split:
         return inputs.BatchFormat(batch_size, self.config.image_size, self.config.labels_offset)
 
 
+@_OwnFlag()
 def located(config: DatasetConfig) -> DatasetConfig:
     """A copy with the folder of the records, whose dataset.json, if there is one, gives numbers.
 
@@ -71,7 +84,8 @@ def located(config: DatasetConfig) -> DatasetConfig:
         if num_classes != type(config)().num_classes:
             raise errors.DataError(
                 f'{data_dir} has the labels 0 to {about.num_classes - 1}, which does not go with '
-                f'num_classes={num_classes}: give {" or ".join(sorted({str(background), str(about.num_classes)}))}'
+                f'num_classes={num_classes}: give {background}'
+                + (f' or {about.num_classes}' if about.has_background else '')
             )
         num_classes = background
     sizes = {name: split.num_samples for name, split in about.splits.items()}
@@ -85,6 +99,7 @@ def located(config: DatasetConfig) -> DatasetConfig:
     )
 
 
+@_OwnFlag()
 def own_name(data_dir: str) -> str | None:
     """What a folder's dataset.json calls its set, by the trainer's names; None without one."""
     record_files.check_dataset_dir(data_dir)
@@ -93,6 +108,7 @@ def own_name(data_dir: str) -> str | None:
     return trainer_names.get(about.name, about.name) if about else None
 
 
+@_OwnFlag()
 def open_split(config: DatasetConfig, slim_preprocess: bool = False) -> Split:
     """The split `config.split` of a configuration that `located` has completed.
 
@@ -131,9 +147,7 @@ def _classic_name(config: DatasetConfig, data_dir: str) -> str:
     return 'folder'
 
 
-def training_batches(
-    split: Split, batch_size: int, order: inputs.TrainingOrder
-) -> tf.data.Dataset:
+def training_batches(split: Split, batch_size: int, order: inputs.TrainingOrder) -> tf.data.Dataset:
     """Endless (images float32 [b, s, s, c], labels int64 [b])."""
     batches = inputs.training_batches(
         split.records, split.preprocess, split.batch_format(batch_size), order
@@ -278,10 +292,11 @@ def _resized(image: tf.Tensor, height: int, width: int) -> tf.Tensor:
 
 
 def _normalised(image: tf.Tensor, height: int, width: int, config: DatasetConfig) -> tf.Tensor:
-    mean, deviation = MEAN_RGB, STDDEV_RGB
+    mean: Sequence[float] = MEAN_RGB
+    deviation: Sequence[float] = STDDEV_RGB
     if config.num_channels == 1:  # Those of the gray picture.
         mean, deviation = (
-            (sum(weight * value for weight, value in zip(_LUMINANCE, rgb, strict=True)),)
+            [sum(weight * value for weight, value in zip(_LUMINANCE, rgb, strict=True))]
             for rgb in (mean, deviation)
         )
     if config.mean_subtract:
@@ -320,7 +335,9 @@ def load_tfrecords(
     pattern = os.path.join(data_dir, f'{split}*')
     paths = sorted(tf.io.gfile.glob(pattern))
     if not paths:
-        raise errors.DataError(f'No record files of the split {split!r}: {pattern} matches nothing.')
+        raise errors.DataError(
+            f'No record files of the split {split!r}: {pattern} matches nothing.'
+        )
     kinds = record_files.compressions(paths)
     files = tf.data.Dataset.from_tensor_slices((paths, list(kinds)))
     if split == 'train':

@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     import tensorflow as tf
     import tf_keras
 
-    from mobilenet.training.engine import Engine
-
 # Flags by which neither the network nor the course of a run changes.
 _FREE_FLAGS = frozenset(
     {'model_dir', 'data_dir', 'resume_checkpoint', 'plot', 'use_horovod', 'num_workers', 'epochs'}
@@ -88,7 +86,7 @@ def build_model(
       UsageError: an unknown network, or a configuration of another one.
     """
     if isinstance(model_config, dataset_configs.DatasetConfig):
-        model_config, dataset_config = dataset_config, model_config  # type: ignore[assignment]
+        model_config, dataset_config = dataset_config, model_config
     builder = _lookup('model', model_name, _get_model_builder())
     config = model_config or _get_model_config()[model_name]()
     if dataset_config is not None:
@@ -158,9 +156,7 @@ def _chosen(params: Any) -> tuple[options.Trainer, set[str]]:
     return settled, set(given) | {name for name in after if after[name] != before[name]}
 
 
-def _dataset_config(
-    chosen: options.Trainer, given: set[str]
-) -> dataset_configs.DatasetConfig:
+def _dataset_config(chosen: options.Trainer, given: set[str]) -> dataset_configs.DatasetConfig:
     """The configuration of the training split, with the folder's numbers."""
     from mobilenet import dataset_loader
 

@@ -16,6 +16,9 @@ from preprocessing.augmentation import OPERATIONS
 from preprocessing.image_steps import split_seed
 from slim.errors import UsageError
 
+# (image float32 [h, w, 3], level 0..1, sign -1 or 1, pixels of the highest level) to the image.
+Operation = Callable[[tf.Tensor, tf.Tensor, tf.Tensor, float], tf.Tensor]
+
 _MAX_LEVEL = 10.0
 _TRANSLATED = 250.0  # pixels at the highest level
 _ADDED, _BELOW = 110.0, 128.0  # of solarize_add, at the highest level
@@ -78,33 +81,35 @@ def auto_augment(
         which_seed, *step_seeds = split_seed(seed, 3)
         policy = tf.random.stateless_uniform([], which_seed, maxval=len(POLICY_V0), dtype=tf.int32)
         floats = tf.cast(image, tf.float32)
-
-        def branch(steps: tuple[Step, Step]) -> Callable[[], tf.Tensor]:
-            def run() -> tf.Tensor:
-                changed = floats
-                for step, step_seed in zip(steps, step_seeds, strict=True):
-                    changed = _maybe(step, changed, step_seed, translate_const)
-                return tf.ensure_shape(changed, image.shape)
-
-            return run
-
-        changed = tf.switch_case(policy, [branch(steps) for steps in POLICY_V0])
-        return tf.cast(changed, tf.uint8)
+        for place, step_seed in enumerate(step_seeds):
+            steps = [steps[place] for steps in POLICY_V0]
+            floats = _step(steps, policy, floats, step_seed, translate_const)
+        return tf.cast(floats, tf.uint8)
 
     return augment
 
 
-def _maybe(step: Step, image: tf.Tensor, seed: tf.Tensor, translate_const: float) -> tf.Tensor:
-    """The image, float32 [h, w, 3] of whole numbers, with the step or without."""
+def _step(
+    steps: list[Step], which: tf.Tensor, image: tf.Tensor, seed: tf.Tensor, translate_const: float
+) -> tf.Tensor:
+    """The image, float32 [h, w, 3] of whole numbers, after one of the steps, or unchanged."""
+    names = list(_OPERATIONS)
+    operation = tf.gather([names.index(step.operation) for step in steps], which)
+    level = tf.gather([step.level / _MAX_LEVEL for step in steps], which)
+    probability = tf.gather([step.probability for step in steps], which)
     draws = tf.random.stateless_uniform([2], split_seed(seed, 1)[0])
-    changed = _OPERATIONS[step.operation](
-        image, step.level / _MAX_LEVEL, tf.sign(draws[1] - 0.5), translate_const
-    )
+    sign = tf.sign(draws[1] - 0.5)
+
+    def branch(change: Operation) -> Callable[[], tf.Tensor]:
+        return lambda: tf.ensure_shape(change(image, level, sign, translate_const), image.shape)
+
+    # Each operation is built once, not once for each of the sub-policies.
+    changed = tf.switch_case(operation, [branch(change) for change in _OPERATIONS.values()])
     changed = tf.clip_by_value(tf.round(changed), 0.0, 255.0)
-    return tf.where(draws[0] < step.probability, changed, image)
+    return tf.where(draws[0] < probability, changed, image)
 
 
-def _solarize_add(image: tf.Tensor, level: float) -> tf.Tensor:
+def _solarize_add(image: tf.Tensor, level: tf.Tensor) -> tf.Tensor:
     return tf.where(image < _BELOW, tf.minimum(image + level * _ADDED, 255.0), image)
 
 
@@ -114,19 +119,19 @@ def _moved(image: tf.Tensor, pixels: tf.Tensor) -> tf.Tensor:
     return OPERATIONS['translate_y'](image, pixels / whole)
 
 
-# (image, level 0..1, sign -1 or 1, translate_const) to the image, with the measures of
-# EfficientNet: colours by factors of .1 to 1.9, 30 degrees, .3 of shear, thresholds of 0 to 256.
-# `posterize` keeps 8 to 4 bits, as in the paper; there it was 0 to 4, so that level 2 was black.
-_OPERATIONS: dict[str, Callable[[tf.Tensor, float, tf.Tensor, float], tf.Tensor]] = {
-    'auto_contrast': lambda x, level, sign, _: OPERATIONS['auto_contrast'](x, sign),
-    'color': lambda x, level, sign, _: OPERATIONS['color'](x, tf.constant(2.0 * level - 1.0)),
-    'equalize': lambda x, level, sign, _: OPERATIONS['equalize'](x, sign),
-    'invert': lambda x, level, sign, _: 255.0 - x,
-    'posterize': lambda x, level, sign, _: OPERATIONS['posterize'](x, tf.constant(level)),
-    'rotate': lambda x, level, sign, _: OPERATIONS['rotate'](x, sign * level),
-    'shear_x': lambda x, level, sign, _: OPERATIONS['shear_x'](x, sign * level),
-    'shear_y': lambda x, level, sign, _: OPERATIONS['shear_y'](x, sign * level),
-    'solarize': lambda x, level, sign, _: OPERATIONS['solarize'](x, tf.constant(1.0 - level)),
-    'solarize_add': lambda x, level, sign, _: _solarize_add(x, level),
+# With the measures of EfficientNet: colours by factors of .1 to 1.9, 30 degrees, .3 of shear,
+# thresholds of 0 to 256. `posterize` keeps 8 to 4 bits, as in the paper; there it kept 0 to 4, so
+# that level 2 was black.
+_OPERATIONS: dict[str, Operation] = {
+    'auto_contrast': lambda x, level, sign, most: OPERATIONS['auto_contrast'](x, level),
+    'color': lambda x, level, sign, most: OPERATIONS['color'](x, 2.0 * level - 1.0),
+    'equalize': lambda x, level, sign, most: OPERATIONS['equalize'](x, level),
+    'invert': lambda x, level, sign, most: 255.0 - x,
+    'posterize': lambda x, level, sign, most: OPERATIONS['posterize'](x, level),
+    'rotate': lambda x, level, sign, most: OPERATIONS['rotate'](x, sign * level),
+    'shear_x': lambda x, level, sign, most: OPERATIONS['shear_x'](x, sign * level),
+    'shear_y': lambda x, level, sign, most: OPERATIONS['shear_y'](x, sign * level),
+    'solarize': lambda x, level, sign, most: OPERATIONS['solarize'](x, 1.0 - level),
+    'solarize_add': lambda x, level, sign, most: _solarize_add(x, level),
     'translate_y': lambda x, level, sign, most: _moved(x, sign * level * most),
 }

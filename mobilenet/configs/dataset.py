@@ -20,8 +20,8 @@ class AugmentConfig(base.Config):
     params: dict[str, Any] | None = None  # arguments of `auto_augment.auto_augment`
 
 
-def _auto_augment() -> Any:
-    return dataclasses.field(default_factory=lambda: AugmentConfig(name='autoaugment'))
+def _auto_augment() -> AugmentConfig:
+    return AugmentConfig(name='autoaugment')
 
 
 @dataclasses.dataclass(init=False)
@@ -76,7 +76,7 @@ class ImageNetteConfig(DatasetConfig):
     num_eval_examples: int = 3925
     mean_subtract: bool = True
     standardize: bool = True
-    augmenter: AugmentConfig = _auto_augment()
+    augmenter: AugmentConfig = dataclasses.field(default_factory=_auto_augment)
     download: bool = True
     builder: str = 'tfds'
 
@@ -96,7 +96,7 @@ class ImageNetConfig(DatasetConfig):
     dtype: str = 'float32'
     mean_subtract: bool = True
     standardize: bool = True
-    augmenter: AugmentConfig = _auto_augment()
+    augmenter: AugmentConfig = dataclasses.field(default_factory=_auto_augment)
     download: bool = False
     builder: str = 'records'
     data_dir: str | None = 'gs://'
@@ -159,9 +159,9 @@ DIGITS_RECIPE: dict[str, Any] = {
     'model_name': 'mobilenet_v1',
     'width_multiplier': 0.5,
     'batch_size': 64,
-    'epochs': 30,
-    'lr': 0.01,
+    'epochs': 25,
+    'lr': 0.002,
     'learning_scheduler_name': 'cosine',
     'warmup_epochs': 2.0,
-    'batch_norm_decay': 0.97,
+    'batch_norm_decay': 0.9,
 }

@@ -1,4 +1,4 @@
-"""The two compiled functions of a run, a training step and a batch of evaluation, and their sums."""
+"""The compiled functions of a run, a training step and a batch of evaluation, and their sums."""
 
 from __future__ import annotations
 
@@ -79,11 +79,13 @@ class Engine:
                 [*self.model.variables, *averages, *self.optimizer.variables(), self.sums]
             )
 
-    def train(self, next_batch: Callable[[], tuple[Any, Any]], stop: bool) -> bool:
+    def train(
+        self, next_batch: Callable[[], tuple[Any, Any]], stop: Callable[[], bool] = lambda: False
+    ) -> bool:
         """A step on the next batch of each replica; whether any worker is to stop after it."""
         images, labels = replicas.spread(self.strategy, next_batch)
-        stopping = self._train_step(images, labels, tf.constant(stop))
-        return bool(stopping) if self._cluster.size > 1 else stop
+        stopping = self._train_step(images, labels, tf.constant(stop()))
+        return bool(stopping) if self._cluster.size > 1 else stop()
 
     def read_sums(self) -> Sums:
         """Of all workers since they were cleared."""
@@ -119,7 +121,9 @@ class Engine:
             if self.averages:
                 self.averages.swap()
 
-    def _evaluate(self, batches: Iterator[Sequence[Any]], stopped: Callable[[], bool]) -> Sums | None:
+    def _evaluate(
+        self, batches: Iterator[Sequence[Any]], stopped: Callable[[], bool]
+    ) -> Sums | None:
         total = np.zeros(3)
         done = object()
         batch = next(batches, done)

@@ -75,7 +75,7 @@ class Loop:
         self._tell(lambda record: record.begin_epoch(epoch))
         end = (epoch + 1) * self._plan.steps_per_epoch
         while self.step < end:
-            stopping_now = self._engine.train(lambda: next(batches), self._stop.number is not None)
+            stopping_now = self._engine.train(lambda: next(batches), self._stopped)
             self.step += 1
             self._look(end)
             if stopping_now and self.step < self._plan.epochs * self._plan.steps_per_epoch:
@@ -87,9 +87,7 @@ class Loop:
         values = {'loss': sums.mean_loss, 'accuracy': sums.accuracy}
         seconds = time.monotonic() - begin
         if self._plan.evaluation:
-            result = self._engine.evaluate(
-                self._plan.evaluation(), lambda: self._stop.number is not None
-            )
+            result = self._engine.evaluate(self._plan.evaluation(), self._stopped)
             if result is None:
                 self._interrupt()
                 return False
@@ -98,6 +96,9 @@ class Loop:
         values['lr'] = self._rate(self.step)
         self._finish(epoch, values, seconds)
         return True
+
+    def _stopped(self) -> bool:
+        return self._stop.number is not None
 
     def _finish(self, epoch: int, values: dict[str, float], seconds: float) -> None:
         progress = self._state.progress
@@ -144,7 +145,7 @@ class Loop:
         good = f'the last good checkpoint is {self.last_good}'
         good = good if self.last_good else 'no checkpoint was written since the start'
         raise errors.NonFiniteLossError(
-            f'{what} not finite by step {self.step}, with a rate of {self._rate(self.step - 1):.6g}; '
+            f'{what} not finite by step {self.step}, at a rate of {self._rate(self.step - 1):.6g}; '
             f'{good}. {_AGAINST_NAN}'
         )
 

@@ -16,7 +16,7 @@ import tf_keras
 from mobilenet.training.names import OPTIMIZERS
 from slim import errors
 
-_legacy = tf_keras.optimizers.legacy
+_legacy: Any = tf_keras.optimizers.legacy
 
 
 class AdamW(_legacy.Adam):

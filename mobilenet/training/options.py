@@ -82,8 +82,8 @@ class Further:
     warmup_epochs: float = option(5.0, 'epochs in which the rate climbs from 0', at_least=0)
     lr_boundaries: str | None = option(
         None,
-        'epochs at which piecewise_constant and stepwise change the rate, comma-separated; default: '
-        '30,60,80',
+        'epochs at which piecewise_constant and stepwise change the rate, comma-separated; '
+        'default: 30,60,80',
         listed=True,
     )
     lr_multipliers: str | None = option(

@@ -131,6 +131,9 @@ def train(
             run_loop.run()
         history = made[0].history if made else tf_keras.callbacks.History()
         history.set_model(model)
+        history.history, history.epoch = agreement.on_rank_0(
+            cluster, lambda: [history.history, history.epoch]
+        )
         if made and not stop.exit_code:
             _tell_end(chosen, run_state, history)
         return history, stop.exit_code

@@ -1,8 +1,8 @@
 """The learning rate as a function of the step, by name.
 
-The numbers are those of the Model Garden's factory of optimizers, of 2020: `exponential` starts from
-a rate of its own, the others from .1 for 256 images a step, as in Goyal et al., "Accurate, Large
-Minibatch SGD", 2017.
+The numbers are those of the Model Garden's factory of optimizers, of 2020: `exponential` starts
+from a rate of its own, the others from .1 for 256 images a step, as in Goyal et al., "Accurate,
+Large Minibatch SGD", 2017.
 """
 
 from __future__ import annotations
@@ -73,7 +73,9 @@ def schedule(
         for key, value in params.items()
         if key in ('boundaries', 'multipliers') and value is not None
     }
-    plan = Plan(**{'steps_per_epoch': steps_per_epoch, 'batch_size': batch_size, **params, **listed})
+    plan = Plan(
+        **{'steps_per_epoch': steps_per_epoch, 'batch_size': batch_size, **params, **listed}
+    )
     return LearningRate(SCHEDULES[name], plan)
 
 

@@ -158,7 +158,7 @@ def _step(checkpoint: listing.Checkpoint) -> int:
         with files.openable(checkpoint.prefix) as name:
             reader = tf.train.load_checkpoint(name)
             return int(reader.get_tensor(f'optimizer/iter{_VALUE}'))
-    except Exception:  # noqa: BLE001  Whatever is wrong with it, `damage` will say it.
+    except Exception:  # Whatever is wrong with it, `damage` will say it.
         return 2**60 + (checkpoint.step or 0)
 
 

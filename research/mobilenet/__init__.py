@@ -78,4 +78,4 @@ class _Loader(importlib.abc.InspectLoader):
 
 if not any(isinstance(finder, _Aliases) for finder in sys.meta_path):
     sys.meta_path.insert(0, _Aliases())
-__path__: list[str] = []  # Nothing of its own: the finder above comes first.
+__path__ = []  # Nothing of its own: the finder above comes first.
