@@ -63,8 +63,11 @@ class Loop:
           NonFiniteLossError: the loss or a weight is NaN or infinite; nothing is saved after that.
           DataError: the evaluation saw another number of images than the split should hold.
         """
-        batches = self._plan.training(self.step)
         finished = int(self._state.progress.epochs.numpy())
+        if finished >= self._plan.epochs:
+            self._tell(lambda _: monitor.say(f'nothing left to do: {finished} epochs are done'))
+            return
+        batches = self._plan.training(self.step)
         for epoch in range(finished, self._plan.epochs):
             if not self._train(epoch, batches):
                 return
