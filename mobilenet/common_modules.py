@@ -26,7 +26,7 @@ _OUTPUT_STRIDES = (None, 1, 2, 4, 8, 16, 32)
 
 
 @tf_keras.utils.register_keras_serializable('mobilenet')
-class FixedPadding(layers.Layer):
+class FixedPadding(tf_keras.layers.Layer):
     """Zero-pads height and width for a VALID convolution, the same whatever the input size.
 
     Of the (k - 1) * rate pixels the smaller half goes before and the larger half after.
@@ -53,7 +53,7 @@ class FixedPadding(layers.Layer):
 
 
 @tf_keras.utils.register_keras_serializable('mobilenet')
-class Activation(layers.Activation):
+class Activation(tf_keras.layers.Activation):
     """Keras' layer for the activations of `archs.get_activation_function`.
 
     Saved by the name in that table: Keras has a `hard_sigmoid` of its own, another function.
@@ -333,7 +333,7 @@ def inverted_res_block(
       others: of `conv2d_block`; `expanded_conv_{block_id}`.
     """
     prefix = f'expanded_conv_{block_id}'
-    decay = {'weight_decay': weight_decay, 'stddev': stddev}
+    decay: dict[str, Any] = {'weight_decay': weight_decay, 'stddev': stddev}
     norm = (normalization_name, normalization_params)
     spatial = {
         'kernel_size': kernel,
@@ -441,7 +441,7 @@ def placed_blocks(
 
 def mobilenet_base(inputs, config: archs.MobileNetConfig):
     """The blocks of a network, without pooling and classifier."""
-    shared = {
+    shared: dict[str, Any] = {
         'min_depth': config.min_depth,
         'weight_decay': config.weight_decay,
         'stddev': config.stddev,
@@ -454,7 +454,7 @@ def mobilenet_base(inputs, config: archs.MobileNetConfig):
         },
         'use_explicit_padding': config.use_explicit_padding,
     }
-    decayed = {'regularize_depthwise': config.regularize_depthwise}
+    decayed: dict[str, Any] = {'regularize_depthwise': config.regularize_depthwise}
     net = inputs
     convolutions = 0
     for index, block, placed in placed_blocks(config):

@@ -18,7 +18,7 @@ MobileNetV3Config = (
 )
 
 
-def checked(config: MobileNetV3Config) -> MobileNetV3Config:
+def checked(config: archs.MobileNetConfig) -> MobileNetV3Config:
     """The configuration; UsageError for one of another network."""
     if not isinstance(config, MobileNetV3Config):
         kind = config if isinstance(config, type) else type(config)

@@ -103,7 +103,9 @@ def _evaluate(chosen: Evaluator) -> Result:
     kind = archs.MODEL_CONFIGS[chosen.model_name]
     path = str(chosen.checkpoint_path)
     held = slim_checkpoint.look_into(path, names.scope_of(kind), chosen.use_mv_average)
-    config = fitting.fitting_config(held.shapes, [kind]) or kind()
+    config = fitting.fitting_config(held.shapes, [kind])
+    if config is None:
+        raise _of_another_network(held, chosen.model_name)
     about = sidecar.read(held.prefix)
     dataset = _dataset_config(chosen, config, about)
     config.input_shape = (dataset.image_size, dataset.image_size, dataset.num_channels)
@@ -122,6 +124,15 @@ def _evaluate(chosen: Evaluator) -> Result:
             f'{split.records.num_samples}: complete the files, or describe them in a dataset.json'
         )
     return result
+
+
+def _of_another_network(held: Any, model_name: str) -> errors.CheckpointError:
+    from mobilenet.tf1_loader import fitting
+
+    fit = fitting.fitting_config(held.shapes)
+    name = next((name for name, kind in archs.MODEL_CONFIGS.items() if kind is type(fit)), None)
+    advice = f'It fits {fitting.shown(fit)}: give --model_name={name}' if fit else 'It fits none'
+    return errors.CheckpointError(f'Checkpoint {held.prefix} is not of {model_name}. {advice}')
 
 
 def _dataset_config(

@@ -79,10 +79,10 @@ def fitting_config(
     for kind in kinds:
         if not _has_the_blocks(kind, shapes):
             continue
-        usual = kind().finegrain_classification_mode
-        for width in _WIDTHS:
-            for finegrained in (usual, not usual):
-                config = kind(width_multiplier=width, finegrain_classification_mode=finegrained)
+        config = kind()
+        usual = config.finegrain_classification_mode
+        for config.width_multiplier in _WIDTHS:
+            for config.finegrain_classification_mode in (usual, not usual):
                 if _has_the_widths(config, shapes):
                     return _completed(config, shapes)
     return None

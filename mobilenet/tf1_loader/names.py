@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from typing import Any
 
 from mobilenet.configs import archs
 
@@ -94,7 +95,7 @@ def of_model(layers: set[str]) -> tuple[NameMap, str]:
     return v2_name, 'MobilenetV2' if 'expanded_conv_1/depthwise' in layers else 'MobilenetEdgeTPU'
 
 
-def variables(model, to_slim: NameMap) -> dict[str, object]:
+def variables(model: Any, to_slim: NameMap) -> dict[str, Any]:
     """Slim's name, below its scope, to the Keras variable, for all weights of a model."""
     named = {}
     for layer in model.layers:

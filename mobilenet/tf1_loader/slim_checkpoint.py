@@ -90,7 +90,7 @@ def look_into(
     scopes = collections.Counter(name.split('/')[0] for name in weights)
     if not scopes:
         raise errors.CheckpointError(f'Checkpoint {prefix} holds no variables of a slim network')
-    if scope not in scopes:
+    if scope is None or scope not in scopes:
         scope = scopes.most_common(1)[0][0]
     sources, held, averaged = {}, {}, 0
     for name in weights:
