@@ -18,7 +18,7 @@ from mobilenet import mobilenet_trainer
 from mobilenet.configs import archs
 from mobilenet.configs import dataset as dataset_configs
 from mobilenet.training import engine as engine_lib
-from mobilenet.training import loop, record
+from mobilenet.training import loop, record, state
 from runtime.workers import cluster
 from slim import errors
 
@@ -94,10 +94,7 @@ def test_what_a_run_tells_and_leaves(finished):
     assert history['val_accuracy'][-1] > 0.5
     written = json.loads((folder / 'history.json').read_text())
     assert written == {'epoch': [1, 2, 3, 4, 5], **history}
-    # The newest three, and the best; TensorFlow's list names the newest.
     best = int(np.argmin(history['val_loss'])) + 1
-    kept = {int(name[11:15]) for name in os.listdir(folder) if name.endswith('.index')}
-    assert kept == {3, 4, 5, best}
     assert f'lowest loss after epoch {best}: {folder}/model.ckpt-{best:04d}' in out
     assert tf.train.latest_checkpoint(str(folder)).endswith('model.ckpt-0005')
     for part, tag in (('train', 'epoch_loss'), ('validation', 'epoch_accuracy')):
@@ -131,6 +128,18 @@ def test_the_averages_are_evaluated_and_saved_as_the_model(finished, digits):
     assert not np.array_equal(averages[0], last[0])
     beside = [v for n, v in saved(finished.folder, newest).items() if n.startswith('averages/')]
     assert any(np.array_equal(value, last[0]) for value in beside)
+
+
+def test_the_best_checkpoint_and_the_newest_stay(tmp_path):
+    run_state = state.State(str(tmp_path), make_engine(tiny.model()))
+    run_state.save_interrupted()
+    for epoch in range(1, 7):
+        run_state.progress.epochs.assign(epoch)
+        run_state.progress.best_epoch.assign(min(epoch, 2))
+        run_state.save_epoch()
+    kept = sorted(path.stem for path in tmp_path.glob('*.index'))
+    assert kept == [f'model.ckpt-000{epoch}' for epoch in (2, 4, 5, 6)]
+    assert len(list(tmp_path.glob('*.data-*'))) == 4
 
 
 def test_averages_decay_from_the_first_values():
