@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import time
 from typing import Any
 
 import golden_values
@@ -60,8 +61,11 @@ def loaded(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp(request.param)
     prefix = keras_facts.golden_checkpoint(folder, case, _variable_shapes(case, config))
     said = io.StringIO()
+    start = time.process_time()
     with contextlib.redirect_stdout(said):
         model = _LOADERS[case['model_name']](checkpoint_path=str(folder), config=config)
+    # Processor seconds, the model's building included.
+    assert time.process_time() - start < 5
     return case, model, prefix, said.getvalue()
 
 
