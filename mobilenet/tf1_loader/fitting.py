@@ -130,11 +130,7 @@ def _spatial_layers(config: archs.MobileNetConfig) -> Iterator[tuple[str, int]]:
 
 
 def _has_the_blocks(kind: type[archs.MobileNetConfig], shapes: Mapping[str, Sequence[int]]) -> bool:
-    wanted = dict(_spatial_layers(kind()))
-    gates = {name for name in shapes if name.endswith('squeeze_excite/Conv/weights')}
-    return gates <= set(wanted) and all(
-        name in shapes and shapes[name][0] == size for name, size in wanted.items()
-    )
+    return all(name in shapes and shapes[name][0] == size for name, size in _spatial_layers(kind()))
 
 
 def _has_the_widths(config: archs.MobileNetConfig, shapes: Mapping[str, Sequence[int]]) -> bool:

@@ -48,12 +48,18 @@ def write_checkpoint(prefix: pathlib.Path, values: Mapping[str, Any]) -> str:
     return str(prefix)
 
 
-def golden_checkpoint(folder: pathlib.Path, case: dict[str, Any], shapes: Mapping[str, Any]) -> str:
-    """What training would have left: averages, the weights they are of, slots, a step."""
+def golden_checkpoint(
+    folder: pathlib.Path, case: dict[str, Any], shapes: Mapping[str, Any], with_raw: bool = False
+) -> str:
+    """What training would have left: averages, the weights they are of, slots, a step.
+
+    The weights are zeros unless `with_raw`: drawing them takes time.
+    """
     values: dict[str, Any] = {'global_step': np.int64(5)}
     for variable, shape in shapes.items():
         name = f'{case["tf1_scope"]}/{variable}'
-        values[name] = golden_values.variable_value(f'raw/{name}', shape, case['gain'])
+        raw = golden_values.variable_value(f'raw/{name}', shape, case['gain']) if with_raw else None
+        values[name] = np.zeros(shape, np.float32) if raw is None else raw
         averaged = golden_values.variable_value(name, shape, case['gain'])
         values[f'{name}/ExponentialMovingAverage'] = averaged
         values[f'{name}/RMSProp_1'] = np.ones(shape, np.float32)

@@ -135,13 +135,11 @@ _BOTH = {
         ),
     ),
 }
-# The others differ from these in width alone, or in what these have in part.
+# The others differ from these in width, or are among the golden cases (test_keras_goldens.py).
 _ALWAYS = (
     'mobilenet_v1_025, stride 8, padded',
     'mobilenet_v2_035, stride 16, padded',
-    'mobilenet_v3_small',
     'mobilenet_v3_small_minimalistic',
-    'mobilenet_edgetpu_075',
 )
 _GAINS = {'mobilenet_v3_large': 0.92, 'mobilenet_edgetpu': 0.74, 'mobilenet_edgetpu_075': 0.74}
 

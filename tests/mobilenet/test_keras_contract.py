@@ -41,6 +41,17 @@ def test_variant(network, variant, monkeypatch):
     assert sum(row.params for row in rows) == wanted['total']
 
 
+@pytest.mark.once
+def test_v1_cuts_widths_off_and_v2_rounds_them(monkeypatch):
+    def widths(kind):
+        rows = paper_layers.count(kind(width_multiplier=0.35), monkeypatch)
+        kinds = ('Conv2d_0_0', 'Conv2d_1/pointwise', 'expanded_conv_4/project')
+        return [row.shape[-1] for row in rows if row.name in kinds]
+
+    assert widths(archs.MobileNetV1Config) == [11, 22]
+    assert widths(archs.MobileNetV2Config) == [16, 16]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(('network', 'variant'), keras_facts.VARIANTS)
 def test_every_real_model(network, variant):

@@ -129,7 +129,7 @@ def test_contract_of_the_model(loaded):
 def test_last_weights(name, tmp_path, capsys):
     case = keras_facts.GOLDENS[name]
     config = _config(case)
-    prefix = keras_facts.golden_checkpoint(tmp_path, case, _variable_shapes(case, config))
+    prefix = keras_facts.golden_checkpoint(tmp_path, case, _variable_shapes(case, config), True)
     model = _LOADERS[case['model_name']](prefix, config, use_mv_average=False)
     assert capsys.readouterr().out.endswith('its last weights\n')
     images = golden_values.forward_images(case['network'], case['size'], case['batch'], 3)

@@ -67,6 +67,7 @@ def _assert_same_weights(model, other):
 # What is in a checkpoint beside the network's weights.
 
 
+@pytest.mark.once
 def test_scope_slots_and_counters_do_not_matter(held_values, small, tmp_path, capsys):
     values = {f'tower/{name.partition("/")[2]}': value for name, value in held_values.items()}
     for name in list(values):
@@ -93,12 +94,14 @@ def test_averages_where_there_are_some(held_values, small, tmp_path, capsys):
     _assert_same_weights(model, small)
 
 
+@pytest.mark.once
 def test_a_checkpoint_of_averages_alone(held_values, small, tmp_path, capsys):
     values = {name + _AVERAGE: value for name, value in held_values.items()}
     _assert_same_weights(_load(tmp_path, values), small)
     assert capsys.readouterr().out.endswith(': its moving averages\n')
 
 
+@pytest.mark.once
 def test_features_need_no_classifier(held_values, tmp_path):
     model = _load(tmp_path, held_values, _small_config().replace(num_classes=0))
     assert model.output_shape == (None, 1, 1, 1024)
@@ -107,6 +110,7 @@ def test_features_need_no_classifier(held_values, tmp_path):
 # What does not fit.
 
 
+@pytest.mark.once
 def test_one_error_names_missing_misshapen_and_left_over(held_values, tmp_path):
     values = dict(held_values)
     del values[f'{_SCOPE}/Conv/weights']
@@ -161,6 +165,7 @@ def test_the_configuration_that_fits_is_found(network, variant):
     assert fitting.fitting_config(shapes, kinds) is None
 
 
+@pytest.mark.once
 def test_an_error_says_which_configuration_fits(tmp_path):
     shapes = _variant_shapes('mobilenet_v1', '0.25')
     values = {f'MobilenetV1/{name}': np.zeros(shape, np.float32) for name, shape in shapes.items()}
@@ -197,6 +202,7 @@ def test_a_damaged_checkpoint(held_values, tmp_path):
 # The maps of weights that the loaders have always had.
 
 
+@pytest.mark.once
 def test_weights_by_layers(held_values, small, tmp_path):
     prefix = keras_facts.write_checkpoint(tmp_path / 'model.ckpt', held_values)
     weights = utils.generate_layer_weights_map(prefix, [], ['squeeze_excite'])
@@ -233,7 +239,9 @@ def _restored(path, save_format):
     return tf_keras.models.load_model(path)
 
 
-@pytest.mark.parametrize('save_format', ['ckpt', 'keras', 'h5', 'tf'])
+@pytest.mark.parametrize(
+    'save_format', ['ckpt', 'keras', 'h5', pytest.param('tf', marks=pytest.mark.slow)]
+)
 def test_saved_and_loaded(save_format, small, tmp_path):
     path = utils.save_keras_checkpoint(small, str(tmp_path / 'folder' / 'saved'), save_format)
     model = _restored(path, save_format)
@@ -249,6 +257,7 @@ def test_saved_and_loaded(save_format, small, tmp_path):
         np.testing.assert_allclose(served, outputs, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.once
 def test_padding_is_saved(tmp_path):
     config = _small_config(use_explicit_padding=True, output_stride=4)
     model = common_modules.mobilenet_model(config)
