@@ -63,6 +63,8 @@ class Engine:
         self._statistics = [v for v in model.non_trainable_variables if v.dtype.is_floating]
         with strategy.scope():
             iterations = optimizer.iterations  # Made here, in the scope.
+            # Slots as well, else the first step would be traced twice in order to make them.
+            optimizer._create_all_weights(self._weights)
             self.averages = Averages(self._weights, average_decay) if average_decay else None
         self.sums = tf.Variable(np.zeros(3), dtype=tf.float64, trainable=False, name='sums')
         dropout.follow_step(self._logits, iterations, seed, self._replica_number)

@@ -19,11 +19,6 @@ from runtime.workers import agreement
 from runtime.workers import cluster as cluster_lib
 from slim import errors
 
-_OF_RECORDS = (
-    tf.errors.InvalidArgumentError,
-    tf.errors.DataLossError,
-    tf.errors.NotFoundError,
-)
 _AGAINST_NAN = 'Lower --lr or lengthen --warmup_epochs'
 
 
@@ -63,8 +58,11 @@ class Loop:
           NonFiniteLossError: the loss or a weight is NaN or infinite; nothing is saved after that.
           DataError: the evaluation saw another number of images than the split should hold.
         """
-        batches = self._plan.training(self.step)
         finished = int(self._state.progress.epochs.numpy())
+        if finished >= self._plan.epochs:
+            self._tell(lambda _: monitor.say(f'nothing left to do: {finished} epochs are done'))
+            return
+        batches = self._plan.training(self.step)
         for epoch in range(finished, self._plan.epochs):
             if not self._train(epoch, batches):
                 return
@@ -163,10 +161,8 @@ class Loop:
 
 
 @contextlib.contextmanager
-def input_errors_told(
-    explain: Callable[[Exception], str], cluster: cluster_lib.Cluster
-) -> Iterator[None]:
-    """What TensorFlow raises for a record, a worker or too little memory becomes a line."""
+def failures_told(cluster: cluster_lib.Cluster) -> Iterator[None]:
+    """What TensorFlow raises for a lost worker or too little memory becomes a line."""
     try:
         yield
     except tf.errors.OpError as error:
@@ -177,6 +173,4 @@ def input_errors_told(
             raise errors.DeviceError(
                 'The memory of the device is not enough: lower --batch_size'
             ) from error
-        if isinstance(error, _OF_RECORDS):
-            raise errors.DataError(explain(error)) from error
         raise

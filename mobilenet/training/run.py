@@ -18,7 +18,7 @@ from mobilenet.configs.dataset import DatasetConfig
 from mobilenet.training import engine as engine_lib
 from mobilenet.training import loop as loop_lib
 from mobilenet.training import options, record, replicas, state
-from runtime import startup
+from runtime import folders, startup
 from runtime.checkpoints import sidecar
 from runtime.input import input_errors, inputs
 from runtime.results import evaluator
@@ -27,6 +27,11 @@ from runtime.workers import agreement
 from slim import errors
 
 NO_EVALUATION = 'none'
+_OF_RECORDS = (
+    tf.errors.InvalidArgumentError,
+    tf.errors.DataLossError,
+    tf.errors.NotFoundError,
+)
 
 
 def train(
@@ -55,6 +60,8 @@ def train(
     if further.plot:
         record.check_plot()
     train_split = dataset_loader.open_split(config.replace(split='train'))
+    # Where there is no dataset.json, the records may have been counted.
+    config = config.replace(num_examples=train_split.records.num_samples)
     eval_split = None
     if config.eval_split != NO_EVALUATION:
         eval_split = dataset_loader.open_split(config.replace(split=config.eval_split))
@@ -127,7 +134,7 @@ def train(
             lambda step: float(rate(step)),
         )
         run_loop.last_good = origin
-        with loop_lib.input_errors_told(_explain(train_split, eval_split), cluster):
+        with loop_lib.failures_told(cluster):
             run_loop.run()
         history = made[0].history if made else tf_keras.callbacks.History()
         history.set_model(model)
@@ -160,7 +167,8 @@ def _training(
         batches_per_step=per_step,
         shard=inputs.Shard(cluster.rank, cluster.size),
     )
-    return iter(dataset_loader.training_batches(split, chosen.classic.batch_size, order))
+    batches = dataset_loader.training_batches(split, chosen.classic.batch_size, order)
+    return _read(batches, split)
 
 
 def _evaluation(split: dataset_loader.Split, batch_size: int, cluster: Any) -> Iterator[Any]:
@@ -170,20 +178,27 @@ def _evaluation(split: dataset_loader.Split, batch_size: int, cluster: Any) -> I
     if not part.files:
         return iter(())
     mine = dataset_loader.Split(split.config, records.only(part.files), split.preprocess)
-    return iter(dataset_loader.evaluation_batches(mine, batch_size))
+    return _read(dataset_loader.evaluation_batches(mine, batch_size), mine)
 
 
-def _explain(*splits: dataset_loader.Split | None) -> Callable[[Exception], str]:
-    """Looks for the record that cannot be used, in the split that has one."""
-
-    def explain(error: Exception) -> str:
-        for split in filter(None, splits):
+def _read(batches: tf.data.Dataset, split: dataset_loader.Split) -> Iterator[Any]:
+    """The batches; DataError that names the record where one cannot be used."""
+    iterator = iter(batches)
+    while True:
+        try:
+            batch = next(iterator)
+        except StopIteration:
+            return
+        except _OF_RECORDS as error:
+            failed = folders.failed_file(error)
+            if failed:
+                raise errors.DataError(
+                    f'{failed[1]}: {failed[0]}, of the data set, cannot be read'
+                ) from error
             offset = split.config.labels_offset
-            if input_errors.first_bad_record(split.records, first_label=offset):
-                return input_errors.explain(error, split.records, first_label=offset)
-        return input_errors.message(error)
-
-    return explain
+            said = input_errors.explain(error, split.records, first_label=offset)
+            raise errors.DataError(said) from error
+        yield batch
 
 
 def _facts(

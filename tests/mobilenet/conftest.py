@@ -12,16 +12,22 @@ def digits(make_once):
     return digits.ensure_sample(str(make_once('cache', lambda folder: None)))
 
 
-@pytest.fixture
-def train(digits, monkeypatch, tmp_path):
-    """train(folder='run', **settings): a run of the tiny network in this process; its history."""
+@pytest.fixture(scope='session')
+def train_in(digits):
+    """train_in(folder, **settings): a run of the tiny network in this process; its history."""
     from datasets.conversion.digits import CACHE_VARIABLE
     from mobilenet import mobilenet_trainer
 
-    monkeypatch.setenv(CACHE_VARIABLE, digits.rpartition('/')[0])
-    tiny.use(monkeypatch)
+    def train_in(folder, **settings):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv(CACHE_VARIABLE, digits.rpartition('/')[0])
+            tiny.use(patch)
+            return mobilenet_trainer.train_and_eval(tiny.params(folder, **settings))
 
-    def train(folder='run', **settings):
-        return mobilenet_trainer.train_and_eval(tiny.params(tmp_path / folder, **settings))
+    return train_in
 
-    return train
+
+@pytest.fixture
+def train(train_in, tmp_path):
+    """The same in a folder 'run', or another one, of the test's own."""
+    return lambda folder='run', **settings: train_in(tmp_path / folder, **settings)

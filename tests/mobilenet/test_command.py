@@ -140,7 +140,8 @@ import research.mobilenet.configs.dataset as dataset
 import mobilenet.configs.archs, mobilenet.configs.dataset, mobilenet.mobilenet_trainer
 assert archs is mobilenet.configs.archs and dataset is mobilenet.configs.dataset
 assert mobilenet_trainer is mobilenet.mobilenet_trainer
-assert archs.__spec__.name == archs.__name__ == 'mobilenet.configs.archs'
+for module in (archs, dataset, mobilenet_trainer):
+    assert module.__spec__.name == module.__name__ and module.__name__.startswith('mobilenet.')
 assert 'tensorflow' not in sys.modules
 try:
     import research.mobilenet.nothing

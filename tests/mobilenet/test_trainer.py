@@ -1,7 +1,10 @@
 """The trainer in this process, with a network of two layers: what it computes and saves."""
 
+import contextlib
+import io
 import json
 import os
+import shutil
 import signal
 import types
 
@@ -15,7 +18,7 @@ from mobilenet import mobilenet_trainer
 from mobilenet.configs import archs
 from mobilenet.configs import dataset as dataset_configs
 from mobilenet.training import engine as engine_lib
-from mobilenet.training import loop, record
+from mobilenet.training import loop, record, state
 from runtime.workers import cluster
 from slim import errors
 
@@ -63,56 +66,80 @@ def test_stopped_and_resumed_is_as_in_one_go(train, tmp_path, monkeypatch, capsy
     assert resumed.history == whole.history and resumed.epoch == whole.epoch == [0, 1]
     assert not any('interrupted' in name for name in os.listdir(tmp_path / 'parts'))
     # At its end, the same command has nothing to do.
+    capsys.readouterr()
     again = train('parts', resume_checkpoint=True, **settings)
+    assert 'nothing left to do: 2 epochs are done' in capsys.readouterr().out
     assert again.history == whole.history
 
 
-def test_what_a_run_leaves(train, tmp_path, capsys):
-    history = train(epochs=5, lr=0.01, ma_decay_rate=0.5)
-    out = capsys.readouterr().out
+@pytest.fixture(scope='module')
+def finished(train_in, tmp_path_factory):
+    """Folder and history of a run of five epochs with averages; not to be changed."""
+    folder = tmp_path_factory.mktemp('finished') / 'run'
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out):
+        history = train_in(folder, **FINISHED)
+    return types.SimpleNamespace(folder=folder, history=history, out=out.getvalue())
+
+
+FINISHED = {'epochs': 5, 'lr': 0.01, 'ma_decay_rate': 0.5}
+
+
+def test_what_a_run_tells_and_leaves(finished):
+    folder, history, out = finished.folder, finished.history.history, finished.out
     assert 'Epoch 1/5' in out and 'Epoch 5/5' in out
     assert 'data set digits' in out and '5 epochs of 7 steps of 200 images' in out
-    names = ('loss', 'accuracy', 'val_loss', 'val_accuracy', 'lr')
-    assert tuple(history.history) == names
-    assert all(len(history.history[name]) == 5 for name in names)
-    assert history.history['val_accuracy'][-1] > 0.5
-    written = json.loads((tmp_path / 'run' / 'history.json').read_text())
-    assert written == {'epoch': [1, 2, 3, 4, 5], **history.history}
-    # The newest three, and the best; TensorFlow's list names the newest.
-    best = int(np.argmin(history.history['val_loss'])) + 1
-    kept = {int(name[11:15]) for name in os.listdir(tmp_path / 'run') if name.endswith('.index')}
-    assert kept == {3, 4, 5, best}
-    assert tf.train.latest_checkpoint(str(tmp_path / 'run')).endswith('model.ckpt-0005')
+    assert tuple(history) == ('loss', 'accuracy', 'val_loss', 'val_accuracy', 'lr')
+    assert all(len(values) == 5 for values in history.values())
+    assert history['val_accuracy'][-1] > 0.5
+    written = json.loads((folder / 'history.json').read_text())
+    assert written == {'epoch': [1, 2, 3, 4, 5], **history}
+    best = int(np.argmin(history['val_loss'])) + 1
+    assert f'lowest loss after epoch {best}: {folder}/model.ckpt-{best:04d}' in out
+    assert tf.train.latest_checkpoint(str(folder)).endswith('model.ckpt-0005')
     for part, tag in (('train', 'epoch_loss'), ('validation', 'epoch_accuracy')):
-        (events,) = (tmp_path / 'run' / part).iterdir()
+        (events,) = (folder / part).iterdir()
         tags = [
             value.tag
             for event in tf.compat.v1.train.summary_iterator(str(events))
             for value in event.summary.value
         ]
         assert tags.count(tag) == 5
-    run_file = json.loads((tmp_path / 'run' / 'run.json').read_text())
+    run_file = json.loads((folder / 'run.json').read_text())
     assert run_file['starts'][0]['flags']['lr'] == 0.01
 
 
-def test_the_averages_are_evaluated_and_saved_as_the_model(train, tmp_path):
-    settings = {'epochs': 1, 'dropout_rate': 0.0}
-    plain = train('plain', **settings)
-    averaged = train('averaged', ma_decay_rate=0.99, **settings)
-    assert plain.history['loss'] == averaged.history['loss']
-    assert plain.history['val_loss'] != averaged.history['val_loss']
-    last = saved(tmp_path / 'plain', 'model.ckpt-0001')
-    content = saved(tmp_path / 'averaged', 'model.ckpt-0001')
-    # Under `model` the averages, beside it the last weights.
-    kernel = 'model/layer_with_weights-0/kernel/.ATTRIBUTES/VARIABLE_VALUE'
-    assert np.abs(content[kernel] - last[kernel]).max() > 1e-4
-    raw = [value for name, value in content.items() if name.startswith('averages/')]
-    assert any(np.array_equal(value, last[kernel]) for value in raw)
-    # A model of its own has from it what was evaluated.
+def test_the_averages_are_evaluated_and_saved_as_the_model(finished, digits):
+    newest = str(finished.folder / 'model.ckpt-0005')
     model = tiny.model()
-    checkpoint = tf.train.Checkpoint(model=model)
-    checkpoint.read(str(tmp_path / 'averaged' / 'model.ckpt-0001')).expect_partial()
-    np.testing.assert_array_equal(model.get_layer('Conv2d_0').get_weights()[0], content[kernel])
+    tf.train.Checkpoint(model=model).read(newest).expect_partial()
+    config = dataset_configs.DigitsConfig(
+        data_dir=digits, split='validation', batch_size=360, image_size=16, one_hot=False
+    )
+    ((images, labels),) = mobilenet_trainer.get_dataset(config)
+
+    def accuracy():
+        return np.mean(np.argmax(model(images), axis=-1) == labels.numpy())
+
+    averages = model.get_weights()
+    assert accuracy() == finished.history.history['val_accuracy'][-1]
+    # The last weights lie beside them, and the run's own model has gone on with those.
+    last = finished.history.model.get_weights()
+    assert not np.array_equal(averages[0], last[0])
+    beside = [v for n, v in saved(finished.folder, newest).items() if n.startswith('averages/')]
+    assert any(np.array_equal(value, last[0]) for value in beside)
+
+
+def test_the_best_checkpoint_and_the_newest_stay(tmp_path):
+    run_state = state.State(str(tmp_path), make_engine(tiny.model()))
+    run_state.save_interrupted()
+    for epoch in range(1, 7):
+        run_state.progress.epochs.assign(epoch)
+        run_state.progress.best_epoch.assign(min(epoch, 2))
+        run_state.save_epoch()
+    kept = sorted(path.stem for path in tmp_path.glob('*.index'))
+    assert kept == [f'model.ckpt-000{epoch}' for epoch in (2, 4, 5, 6)]
+    assert len(list(tmp_path.glob('*.data-*'))) == 4
 
 
 def test_averages_decay_from_the_first_values():
@@ -186,27 +213,29 @@ def test_dropout_follows_the_step():
     assert losses(0) == first and losses(1)[0] == first[1]
 
 
-def test_another_run_is_not_overwritten(train, tmp_path, capsys):
-    train(epochs=1)
-    before = saved(tmp_path / 'run', 'model.ckpt-0001')
+def test_another_run_is_not_overwritten(finished, train, tmp_path, capsys):
+    shutil.copytree(finished.folder, tmp_path / 'run')
+    before = saved(tmp_path / 'run', 'model.ckpt-0005')
     with pytest.raises(errors.OutputError, match=r'holds a run already .*--resume_checkpoint'):
-        train(epochs=1)
-    assert_equal(before, saved(tmp_path / 'run', 'model.ckpt-0001'))
+        train()
     with pytest.raises(errors.CheckpointError, match=r'holds no checkpoint; leave the flag out'):
         train('empty', resume_checkpoint=True)
     assert not (tmp_path / 'empty').exists()
-    capsys.readouterr()
-    train(resume_checkpoint=True, label_smoothing=0.3)
-    assert '--label_smoothing has changed since the start before: 0.0 -> 0.3' in (
-        capsys.readouterr().out
-    )
-    with pytest.raises(errors.CheckpointError, match=r'has no averages .*--ma_decay_rate'):
-        train(resume_checkpoint=True, ma_decay_rate=0.9)
+    resumed = {**FINISHED, 'resume_checkpoint': True}
+    with pytest.raises(errors.CheckpointError, match=r'has averages .*--ma_decay_rate'):
+        train(**{**resumed, 'ma_decay_rate': None})
     with pytest.raises(errors.CheckpointError, match=r'does not fit: .*--width_multiplier'):
-        train(resume_checkpoint=True, image_size=32)
-    (tmp_path / 'run' / 'model.ckpt-0002.data-00000-of-00001').write_bytes(b'cut off')
-    train(resume_checkpoint=True, epochs=1)
-    assert 'model.ckpt-0002 cannot be read' in capsys.readouterr().out
+        train(**{**resumed, 'image_size': 32})
+    assert_equal(before, saved(tmp_path / 'run', 'model.ckpt-0005'))
+    capsys.readouterr()
+    train(**{**resumed, 'label_smoothing': 0.3})
+    told = capsys.readouterr().out
+    assert '--label_smoothing has changed since the start before: 0.0 -> 0.3' in told
+    (tmp_path / 'run' / 'model.ckpt-0005.data-00000-of-00001').write_bytes(b'cut off')
+    train(**{**resumed, 'epochs': 4})
+    told = capsys.readouterr().out
+    assert 'model.ckpt-0005 cannot be read' in told
+    assert 'resuming from' in told and 'model.ckpt-0004, step 28' in told
 
 
 def test_a_loss_that_is_not_finite_ends_the_run(train, tmp_path):
