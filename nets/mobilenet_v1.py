@@ -23,7 +23,7 @@ import tensorflow.compat.v1 as tf
 
 import slim
 from nets import checks, training_form
-from nets.mobilenet import conv_blocks
+from nets.mobilenet import architectures, conv_blocks
 from nets.mobilenet import mobilenet as lib
 from nets.network import Network
 from nets.striding import Striding
@@ -32,16 +32,14 @@ from slim import errors
 Conv = collections.namedtuple('Conv', ['kernel', 'stride', 'depth'])
 DepthSepConv = collections.namedtuple('DepthSepConv', ['kernel', 'stride', 'depth'])
 
-# Depth and stride of the separable layers: Table 1 of the paper.
-_SEPARABLE = (
-    *((64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2)),
-    *((512, 1),) * 5,
-    *((1024, 2), (1024, 1)),
-)
-MOBILENETV1_CONV_DEFS = [
-    Conv(kernel=[3, 3], stride=2, depth=32),
-    *(DepthSepConv(kernel=[3, 3], stride=stride, depth=depth) for depth, stride in _SEPARABLE),
-]
+
+def _row(row):
+    if isinstance(row, architectures.Convolution):
+        return Conv(kernel=[row.kernel, row.kernel], stride=row.stride, depth=row.channels)
+    return DepthSepConv(kernel=[3, 3], stride=row.stride, depth=row.channels)
+
+
+MOBILENETV1_CONV_DEFS = [_row(row) for row in architectures.V1]
 
 _POOL_SIZE = 7  # side of the last layer for 224 pixels
 

@@ -15,17 +15,12 @@ from typing import Any
 import tensorflow.compat.v1 as tf
 
 import slim
+from nets.mobilenet import architectures
 from slim import errors
 
+make_divisible = architectures.make_divisible
+
 DEPTHWISE_LOCATIONS = (None, 'input', 'output', 'expansion')
-
-
-def make_divisible(value: float, divisor: int, min_value: int | None = None) -> int:
-    """The multiple of `divisor` nearest to `value`: at least `min_value` (None: one `divisor`), and
-    never more than a tenth below `value`, so that narrow layers are not rounded away."""
-    floor = divisor if min_value is None else min_value
-    rounded = max(floor, int(value + divisor / 2) // divisor * divisor)
-    return rounded + divisor if rounded < 0.9 * value else rounded
 
 
 def fixed_padding(inputs: tf.Tensor, kernel_size: Sequence[int], rate: int = 1) -> tf.Tensor:

@@ -20,6 +20,7 @@ import copy
 import tensorflow.compat.v1 as tf
 
 import slim
+from nets.mobilenet import architectures
 from nets.mobilenet import conv_blocks as ops
 from nets.mobilenet import mobilenet as lib
 from nets.network import Network
@@ -29,23 +30,20 @@ op = lib.op
 expand_input = ops.expand_input_by_factor
 
 _CONVOLUTIONS = (slim.conv2d, slim.fully_connected, slim.separable_conv2d)
-
-# Expansion t, channels c, repeats n, stride s of the first repeat: Table 2 of the paper.
-_BOTTLENECKS = (
-    (1, 16, 1, 1),
-    (6, 24, 2, 2),
-    (6, 32, 3, 2),
-    (6, 64, 4, 2),
-    (6, 96, 3, 1),
-    (6, 160, 3, 2),
-    (6, 320, 1, 1),
-)
+_EXPANSION = 6
 
 
-def _bottleneck(expansion, channels, stride):
-    # Without an expand layer nothing is rounded: the depthwise layer keeps the width of its input.
-    own_size = {'expansion_size': expand_input(1, divisible_by=1)} if expansion == 1 else {}
-    return op(ops.expanded_conv, num_outputs=channels, stride=stride, **own_size)
+def _layer(row):
+    """A row of `architectures.V2` as a layer of this table; `_defaults` has what all share."""
+    if isinstance(row, architectures.Convolution):
+        kernel_size = [row.kernel, row.kernel]
+        return op(slim.conv2d, num_outputs=row.channels, stride=row.stride, kernel_size=kernel_size)
+    own_size = {}
+    if row.expansion != _EXPANSION:
+        # Without an expand layer nothing is rounded: the depthwise layer keeps its input's width.
+        divisible_by = 1 if row.expansion == 1 else 8
+        own_size['expansion_size'] = expand_input(row.expansion, divisible_by)
+    return op(ops.expanded_conv, num_outputs=row.channels, stride=row.stride, **own_size)
 
 
 def _defaults(normalizer_fn):
@@ -53,7 +51,7 @@ def _defaults(normalizer_fn):
     return {
         _CONVOLUTIONS: {'normalizer_fn': normalizer_fn, 'activation_fn': tf.nn.relu6},
         (ops.expanded_conv,): {
-            'expansion_size': expand_input(6),
+            'expansion_size': expand_input(_EXPANSION),
             'split_expansion': 1,
             'normalizer_fn': normalizer_fn,
             'residual': True,
@@ -68,15 +66,7 @@ V2_DEF = {
         (slim.batch_norm,): {'center': True, 'scale': True},
         **_defaults(slim.batch_norm),
     },
-    'spec': [
-        op(slim.conv2d, num_outputs=32, stride=2, kernel_size=[3, 3]),
-        *(
-            _bottleneck(expansion, channels, stride if repeat == 0 else 1)
-            for expansion, channels, repeats, stride in _BOTTLENECKS
-            for repeat in range(repeats)
-        ),
-        op(slim.conv2d, num_outputs=1280, stride=1, kernel_size=[1, 1]),
-    ],
+    'spec': [_layer(row) for row in architectures.V2],
 }
 
 V2_DEF_GROUP_NORM = copy.deepcopy(V2_DEF)

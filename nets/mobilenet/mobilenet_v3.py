@@ -26,6 +26,7 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 
 import slim
+from nets.mobilenet import architectures
 from nets.mobilenet import conv_blocks as ops
 from nets.mobilenet import mobilenet as lib
 from nets.network import Network
@@ -125,93 +126,40 @@ def _defaults(normalizer_fn, **norm_arguments):
 DEFAULTS = _defaults(slim.batch_norm, center=True, scale=True)
 DEFAULTS_GROUP_NORM = _defaults(slim.group_norm, groups=8)
 
-_RE, _HS = tf.nn.relu, hard_swish
-
-# Kernel, expansion, channels, squeeze and excite, activation, stride: Table 1 of the paper.
-_LARGE_BLOCKS = (
-    (3, 1, 16, None, _RE, 1),
-    (3, 4, 24, None, _RE, 2),
-    (3, 3, 24, None, _RE, 1),
-    (5, 3, 40, _se4, _RE, 2),
-    (5, 3, 40, _se4, _RE, 1),
-    (5, 3, 40, _se4, _RE, 1),
-    (3, 6, 80, None, _HS, 2),
-    (3, 2.5, 80, None, _HS, 1),
-    (3, 184 / 80, 80, None, _HS, 1),
-    (3, 184 / 80, 80, None, _HS, 1),
-    (3, 6, 112, _se4, _HS, 1),
-    (3, 6, 112, _se4, _HS, 1),
-    (5, 6, 160, _se4, _HS, 2),
-    (5, 6, 160, _se4, _HS, 1),
-    (5, 6, 160, _se4, _HS, 1),
-)
-
-# The same columns: Table 2 of the paper.
-_SMALL_BLOCKS = (
-    (3, 1, 16, _se4, _RE, 2),
-    (3, 72 / 16, 24, None, _RE, 2),
-    (3, 88 / 24, 24, None, _RE, 1),
-    (5, 4, 40, _se4, _HS, 2),
-    (5, 6, 40, _se4, _HS, 1),
-    (5, 6, 40, _se4, _HS, 1),
-    (5, 3, 48, _se4, _HS, 1),
-    (5, 3, 48, _se4, _HS, 1),
-    (5, 6, 96, _se4, _HS, 2),
-    (5, 6, 96, _se4, _HS, 1),
-    (5, 6, 96, _se4, _HS, 1),
-)
+_SQUEEZE_EXCITE = {None: None, 4: _se4}
+_ACTIVATIONS = {'relu': tf.nn.relu, 'hard_swish': hard_swish}
 
 
-def _minimalistic(blocks):
-    """The blocks for devices on which 5 x 5 kernels, gates and hard swish are slow."""
-    return [
-        (3, expansion, channels, None, _RE, stride) for _, expansion, channels, *_, stride in blocks
-    ]
+def _layer(row):
+    """A row of `architectures` as a layer of these tables."""
+    if isinstance(row, architectures.GlobalPooling):
+        return op(reduce_to_1x1, default_size=7, stride=1)
+    activation = _ACTIVATIONS[row.activation]
+    if isinstance(row, architectures.InvertedResidual):
+        kind = mbv3_fused if row.fused else mbv3_op
+        own = {'act': activation, 'se': _SQUEEZE_EXCITE[row.squeeze_factor]}
+        if not row.residual:
+            own['residual'] = False
+        return kind(row.expansion, row.channels, row.kernel, row.stride, **own)
+    return op(
+        slim.conv2d,
+        num_outputs=row.channels,
+        kernel_size=(row.kernel, row.kernel),
+        stride=row.stride,
+        activation_fn=activation,
+        **({} if row.normalized else {'normalizer_fn': None}),
+    )
 
 
-def _v3_def(blocks, last_width, embedding_width, act):
-    """The table around the blocks: stem, last convolution, and the embedding after pooling."""
-    pointwise = {'kernel_size': [1, 1], 'stride': 1, 'activation_fn': act}
-    return {
-        'defaults': DEFAULTS,
-        'spec': [
-            op(slim.conv2d, num_outputs=16, kernel_size=(3, 3), stride=2, activation_fn=act),
-            *(mbv3_op(ef, n, k, s, act, se) for k, ef, n, se, act, s in blocks),
-            op(slim.conv2d, num_outputs=last_width, **pointwise),
-            op(reduce_to_1x1, default_size=7, stride=1),
-            op(slim.conv2d, num_outputs=embedding_width, normalizer_fn=None, **pointwise),
-        ],
-    }
+def _v3_def(rows):
+    return {'defaults': DEFAULTS, 'spec': [_layer(row) for row in rows]}
 
 
-V3_LARGE = _v3_def(_LARGE_BLOCKS, 960, 1280, hard_swish)
-V3_LARGE_MINIMALISTIC = _v3_def(_minimalistic(_LARGE_BLOCKS), 960, 1280, tf.nn.relu)
-V3_SMALL = _v3_def(_SMALL_BLOCKS, 576, 1024, hard_swish)
-V3_SMALL_MINIMALISTIC = _v3_def(_minimalistic(_SMALL_BLOCKS), 576, 1024, tf.nn.relu)
-
-# Row, repeats, then its expansion, channels, kernel, stride and further arguments.
-_EDGETPU_BLOCKS = (
-    (mbv3_fused, 1, {'ef': 1, 'n': 16, 'k': 3}),
-    (mbv3_fused, 1, {'ef': 8, 'n': 32, 'k': 3, 's': 2}),
-    (mbv3_fused, 3, {'ef': 4, 'n': 32, 'k': 3}),
-    (mbv3_fused, 1, {'ef': 8, 'n': 48, 'k': 3, 's': 2}),
-    (mbv3_fused, 3, {'ef': 4, 'n': 48, 'k': 3}),
-    (mbv3_op, 1, {'ef': 8, 'n': 96, 'k': 3, 's': 2}),
-    (mbv3_op, 3, {'ef': 4, 'n': 96, 'k': 3}),
-    (mbv3_op, 1, {'ef': 8, 'n': 96, 'k': 3, 'residual': False}),
-    (mbv3_op, 3, {'ef': 4, 'n': 96, 'k': 3}),
-    (mbv3_op, 1, {'ef': 8, 'n': 160, 'k': 5, 's': 2}),
-    (mbv3_op, 3, {'ef': 4, 'n': 160, 'k': 5}),
-    (mbv3_op, 1, {'ef': 8, 'n': 192, 'k': 3}),
-)
-V3_EDGETPU = {
-    'defaults': DEFAULTS,
-    'spec': [
-        op(slim.conv2d, num_outputs=32, kernel_size=(3, 3), stride=2),
-        *(row(**arguments) for row, repeats, arguments in _EDGETPU_BLOCKS for _ in range(repeats)),
-        op(slim.conv2d, num_outputs=1280, kernel_size=(1, 1), stride=1),
-    ],
-}
+V3_LARGE = _v3_def(architectures.V3_LARGE)
+V3_LARGE_MINIMALISTIC = _v3_def(architectures.V3_LARGE_MINIMALISTIC)
+V3_SMALL = _v3_def(architectures.V3_SMALL)
+V3_SMALL_MINIMALISTIC = _v3_def(architectures.V3_SMALL_MINIMALISTIC)
+V3_EDGETPU = _v3_def(architectures.EDGETPU)
 
 
 def _reduce_consecutive_layers(conv_defs, first, last):

@@ -23,20 +23,22 @@ _TRIES, _PAUSE_SECS = 10, 0.1
 _NOTE_LIMIT = 10_000
 
 
-def check_free(folder: str) -> None:
-    """OutputError where another run has the folder; writes nothing."""
+def check_free(folder: str, flag: str = 'train_dir') -> None:
+    """OutputError, which names the flag, where another run has the folder; writes nothing."""
     try:
         descriptor = os.open(os.path.join(folder, LOCK_FILE), os.O_RDWR | os.O_NOFOLLOW)
     except OSError:
         return  # None has ever begun there, or it cannot be written: that is said later.
     try:
-        _lock(descriptor, folder)
+        _lock(descriptor, folder, flag)
     finally:
         os.close(descriptor)
 
 
 @contextlib.contextmanager
-def held(folder: str, say: Callable[[str], object] = print) -> Iterator[None]:
+def held(
+    folder: str, say: Callable[[str], object] = print, flag: str = 'train_dir'
+) -> Iterator[None]:
     """Has the folder, which is there, for the length of the block.
 
     The file stays and says who had it last. Nothing is locked behind a URL.
@@ -53,7 +55,7 @@ def held(folder: str, say: Callable[[str], object] = print) -> Iterator[None]:
     except OSError as error:
         raise folders.cannot_write(path, error) from error
     try:
-        if not _lock(descriptor, folder):
+        if not _lock(descriptor, folder, flag):
             say(f'{path} cannot be locked: start no second training there')
         note = {'host': socket.gethostname(), 'pid': os.getpid(), 'since': time.time()}
         try:
@@ -66,7 +68,7 @@ def held(folder: str, say: Callable[[str], object] = print) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _lock(descriptor: int, folder: str) -> bool:
+def _lock(descriptor: int, folder: str, flag: str) -> bool:
     """Locks the file; False where the file system cannot. OutputError where another process has."""
     for left in range(_TRIES, 0, -1):
         try:
@@ -80,7 +82,7 @@ def _lock(descriptor: int, folder: str) -> bool:
                 raise folders.cannot_write(os.path.join(folder, LOCK_FILE), error) from error
             return False
     raise errors.OutputError(
-        f'--train_dir={folder}: {_holder(descriptor)} is training there. Wait for its end, or give '
+        f'--{flag}={folder}: {_holder(descriptor)} is training there. Wait for its end, or give '
         'another folder'
     )
 

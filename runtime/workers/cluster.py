@@ -158,7 +158,8 @@ class Horovod:
 
 
 def _flat(variable: tf.Variable) -> str:
-    return variable.op.name.replace('/', '_')
+    # Not of its operation, which a variable of eager execution does not have.
+    return variable.name.partition(':')[0].replace('/', '_')
 
 
 def start(chosen: options.WorkerOptions) -> Cluster:

@@ -1,0 +1,1 @@
+"""The parts of the trainer: schedules, optimizers, steps, the run's folder."""

@@ -1,0 +1,1 @@
+"""Where the Keras MobileNets used to live: `python -m research.mobilenet.mobilenet_trainer`."""
