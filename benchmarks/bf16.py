@@ -22,7 +22,7 @@ import time
 import warnings
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
+sys.path[0] = str(ROOT)
 CLASSES = 1001
 STEPS_PER_TURN = 3
 

@@ -23,7 +23,7 @@ from collections.abc import Callable
 from typing import Any
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
+sys.path[0] = str(ROOT)
 STEPS = 12
 CALLS = 100_000
 REPEATS = 5

@@ -22,7 +22,7 @@ import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
+sys.path[0] = str(ROOT)
 ROUNDS = 3
 STEPS, WARM_UP_STEPS = 20, 5  # The first steps fill caches and pipelines.
 BATCH = 32

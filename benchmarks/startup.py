@@ -19,7 +19,7 @@ import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
+sys.path[0] = str(ROOT)
 REPEATS = 3
 STEPS = 6
 _STEP = re.compile(r'global step (\d+): .*?\((\d+\.\d+) sec/step\)')

@@ -11,6 +11,7 @@ from typing import Any
 
 import golden_values
 import numpy as np
+import pytest
 
 from mobilenet.configs import archs
 
@@ -28,6 +29,8 @@ VARIANTS = [
     for variant in facts['variants']
 ]
 GOLDENS = {case['name']: case for case in _json('goldens')}
+# Of widths and forms beside those that are always tested.
+DEEP = (pytest.mark.slow, pytest.mark.once)
 BY_NAME = {kind().name: kind for kind in archs.MODEL_CONFIGS.values()}
 
 

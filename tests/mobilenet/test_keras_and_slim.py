@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import golden_values
+import keras_facts
 import numpy as np
 import pytest
 import sessions
@@ -157,7 +158,7 @@ def slim_logits(
 
 
 @pytest.mark.parametrize(
-    'name', [n if n in _ALWAYS else pytest.param(n, marks=pytest.mark.slow) for n in _BOTH]
+    'name', [n if n in _ALWAYS else pytest.param(n, marks=keras_facts.DEEP) for n in _BOTH]
 )
 def test_logits_are_the_same(name, tmp_path):
     build, config = _BOTH[name]

@@ -53,6 +53,7 @@ def test_v1_cuts_widths_off_and_v2_rounds_them(monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.once
 @pytest.mark.parametrize(('network', 'variant'), keras_facts.VARIANTS)
 def test_every_real_model(network, variant):
     config = keras_facts.variant_config(network, variant)

@@ -25,6 +25,7 @@ def test_it_holds_no_outputs():
 
 
 @pytest.mark.slow
+@pytest.mark.once
 def test_every_cell_runs(tmp_path, capfd):
     settings, *cells = _cells()
     values = {'WIDTH': 0.25, 'IMAGE_SIZE': 64, 'NUM_CLASSES': 11, 'FOLDER': str(tmp_path / 'here')}
