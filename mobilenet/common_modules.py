@@ -532,6 +532,17 @@ def logits_model(model: tf_keras.Model) -> tf_keras.Model:
     return tf_keras.Model(model.inputs, model.get_layer('top/Predictions').input, name=model.name)
 
 
+def other_configuration(config: Any, wanted: str) -> errors.UsageError:
+    """The error for a configuration that a network does not take."""
+    if isinstance(config, type):
+        return errors.UsageError(
+            f'The configuration is the class {config.__name__} itself: give {config.__name__}()'
+        )
+    return errors.UsageError(
+        f'The configuration is of {type(config).__name__}; this network takes {wanted}'
+    )
+
+
 def settled(
     config: Any, input_shape: Any, config_class: type[archs.MobileNetConfig]
 ) -> archs.MobileNetConfig:
@@ -547,8 +558,5 @@ def settled(
         config, input_shape = input_shape, config
     config = config_class() if config is None else config
     if not isinstance(config, config_class):
-        kind = config if isinstance(config, type) else type(config)
-        raise errors.UsageError(
-            f'The configuration is of {kind.__name__}; this network takes a {config_class.__name__}'
-        )
+        raise other_configuration(config, f'a {config_class.__name__}')
     return config if input_shape is None else config.replace(input_shape=tuple(input_shape))

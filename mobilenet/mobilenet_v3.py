@@ -11,7 +11,6 @@ import tf_keras
 
 from mobilenet import common_modules
 from mobilenet.configs import archs
-from slim import errors
 
 MobileNetV3Config = (
     archs.MobileNetV3LargeConfig | archs.MobileNetV3SmallConfig | archs.MobileNetV3EdgeTPUConfig
@@ -21,11 +20,8 @@ MobileNetV3Config = (
 def checked(config: archs.MobileNetConfig) -> MobileNetV3Config:
     """The configuration; UsageError for one of another network."""
     if not isinstance(config, MobileNetV3Config):
-        kind = config if isinstance(config, type) else type(config)
-        raise errors.UsageError(
-            f'The configuration is of {kind.__name__}; MobileNetV3 takes a MobileNetV3LargeConfig, '
-            'MobileNetV3SmallConfig or MobileNetV3EdgeTPUConfig'
-        )
+        wanted = 'a MobileNetV3LargeConfig, MobileNetV3SmallConfig or MobileNetV3EdgeTPUConfig'
+        raise common_modules.other_configuration(config, wanted)
     return config
 
 

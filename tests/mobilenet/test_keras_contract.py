@@ -221,7 +221,14 @@ def _model_of(**values: Any) -> Any:
             lambda: mobilenet_v2.mobilenet_v2(archs.MobileNetV1Config()),
             'of MobileNetV1Config; this network takes a MobileNetV2Config',
         ),
-        (lambda: mobilenet_v3.mobilenet_v3(archs.MobileNetV2Config()), 'MobileNetV3 takes a'),
+        (
+            lambda: mobilenet_v3.mobilenet_v3(archs.MobileNetV2Config()),
+            'of MobileNetV2Config; this network takes a MobileNetV3LargeConfig, MobileNetV3Small',
+        ),
+        (
+            lambda: mobilenet_v1.mobilenet_v1(archs.MobileNetV1Config),
+            r'is the class MobileNetV1Config itself: give MobileNetV1Config\(\)',
+        ),
     ],
 )
 def test_what_is_refused(make, message):

@@ -187,7 +187,7 @@ def test_a_checkpoint_of_another_kind(small, tmp_path):
         v2_loader.load_mobilenet_v2(prefix)
     with pytest.raises(errors.CheckpointError, match=r'no such checkpoint.*Did you mean'):
         v2_loader.load_mobilenet_v2(prefix + 'x')
-    with pytest.raises(errors.UsageError, match='of MobileNetV1Config; MobileNetV3 takes'):
+    with pytest.raises(errors.UsageError, match='of MobileNetV1Config; this network takes a'):
         v3_loader.load_mobilenet_v3(prefix, archs.MobileNetV1Config())
 
 
