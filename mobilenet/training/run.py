@@ -93,7 +93,7 @@ def train(
         classic.ma_decay_rate,
         further.seed,
     )
-    run_state = state.State(classic.model_dir, engine)
+    run_state = state.State(classic.model_dir, engine, steps_per_epoch)
     if origin and cluster.rank == 0:
         run_state.restore(origin)
     engine.make_equal()

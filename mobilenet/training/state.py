@@ -30,8 +30,11 @@ _VALUE = '/.ATTRIBUTES/VARIABLE_VALUE'
 class Progress(tf.Module):
     """How far a run is."""
 
-    def __init__(self) -> None:
+    def __init__(self, steps_per_epoch: int) -> None:
         super().__init__(name='progress')
+        self.steps_per_epoch = tf.Variable(
+            steps_per_epoch, dtype=tf.int64, trainable=False, name='steps_per_epoch'
+        )
         self.epochs = tf.Variable(0, dtype=tf.int64, trainable=False, name='epochs')  # finished
         self.best_loss = tf.Variable(float('inf'), dtype=tf.float64, trainable=False, name='best')
         self.best_epoch = tf.Variable(0, dtype=tf.int64, trainable=False, name='best_epoch')
@@ -40,9 +43,10 @@ class Progress(tf.Module):
 class State:
     """The checkpoints of a run in `folder`."""
 
-    def __init__(self, folder: str, engine: Engine) -> None:
+    def __init__(self, folder: str, engine: Engine, steps_per_epoch: int) -> None:
         self._folder, self._engine = folder, engine
-        self.progress = Progress()
+        self._steps_per_epoch = steps_per_epoch
+        self.progress = Progress(steps_per_epoch)
         parts: dict[str, Any] = {
             'model': engine.model,
             'optimizer': engine.optimizer,
@@ -76,6 +80,13 @@ class State:
             raise errors.CheckpointError(f'{prefix} does not fit: {what}. {way_out}') from error
         except tf.errors.OpError as error:
             raise files.unreadable(prefix, folders.reason(error)) from error
+        steps = int(self.progress.steps_per_epoch.numpy())
+        if steps != self._steps_per_epoch:
+            raise errors.CheckpointError(
+                f'{prefix} is of a run of {steps} steps an epoch, and this one has '
+                f'{self._steps_per_epoch}: give --batch_size, number of devices and data set of '
+                'before, or another --model_dir'
+            )
         if self._engine.averages:
             self._engine.averages.swap()
 

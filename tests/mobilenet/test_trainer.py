@@ -131,7 +131,7 @@ def test_the_averages_are_evaluated_and_saved_as_the_model(finished, digits):
 
 
 def test_the_best_checkpoint_and_the_newest_stay(tmp_path):
-    run_state = state.State(str(tmp_path), make_engine(tiny.model()))
+    run_state = state.State(str(tmp_path), make_engine(tiny.model()), 7)
     run_state.save_interrupted()
     for epoch in range(1, 7):
         run_state.progress.epochs.assign(epoch)
@@ -226,6 +226,8 @@ def test_another_run_is_not_overwritten(finished, train, tmp_path, capsys):
         train(**{**resumed, 'ma_decay_rate': None})
     with pytest.raises(errors.CheckpointError, match=r'does not fit: .*--width_multiplier'):
         train(**{**resumed, 'image_size': 32})
+    with pytest.raises(errors.CheckpointError, match=r'7 steps an epoch, .* 14: give --batch'):
+        train(**{**resumed, 'batch_size': 100})
     assert_equal(before, saved(tmp_path / 'run', 'model.ckpt-0005'))
     capsys.readouterr()
     train(**{**resumed, 'label_smoothing': 0.3})
