@@ -29,7 +29,9 @@ class Evaluator:
 
     model_name: str = option('mobilenet_v1', 'network', choices=tuple(archs.MODEL_CONFIGS))
     dataset_name: str = option(
-        'imagenette', 'imagenette, imagenet2012, mnist, or the name in the dataset.json of data_dir'
+        'imagenette',
+        'imagenette, imagenet2012, mnist, or the name in the dataset.json of --data_dir, which may '
+        'then be left out',
     )
     data_dir: str | None = option(None, 'folder of the TFRecord files', path='read')
     checkpoint_path: str | None = option(
@@ -80,6 +82,7 @@ def evaluate(params: Any) -> Result:
       errors.SuiteError: what the command line prints as one line.
     """
     chosen = params if isinstance(params, Evaluator) else flags.read(Evaluator, params)
+    named = isinstance(params, Evaluator) or 'dataset_name' in flags.chosen_by_user(params)
     known = archs.MODEL_CONFIGS
     if chosen.model_name not in known:
         raise errors.unknown_name('model', chosen.model_name, known)
@@ -92,10 +95,11 @@ def evaluate(params: Any) -> Result:
     import tensorflow as tf
 
     with tf.device(runtime.device.name):
-        return _evaluate(chosen)
+        return _evaluate(chosen, named)
 
 
-def _evaluate(chosen: Evaluator) -> Result:
+def _evaluate(chosen: Evaluator, named: bool) -> Result:
+    """`named`: whether the user has named the data set."""
     from mobilenet import dataset_loader
     from mobilenet.tf1_loader import fitting, names, slim_checkpoint
     from runtime.checkpoints import sidecar
@@ -107,6 +111,8 @@ def _evaluate(chosen: Evaluator) -> Result:
     if config is None:
         raise _of_another_network(held, chosen.model_name)
     about = sidecar.read(held.prefix)
+    own_name = None if named else dataset_loader.own_name(str(chosen.data_dir))
+    chosen = dataclasses.replace(chosen, dataset_name=own_name or chosen.dataset_name)
     dataset = _dataset_config(chosen, config, about)
     config.input_shape = (dataset.image_size, dataset.image_size, dataset.num_channels)
     split = dataset_loader.open_split(dataset, slim_preprocess=dataset.preprocessing_name is None)

@@ -11,11 +11,13 @@ import golden_values
 import keras_facts
 import numpy as np
 import pytest
+from absl import flags as absl_flags
 
 from mobilenet import common_modules, dataset_loader
 from mobilenet.configs import archs
 from mobilenet.configs import dataset as dataset_configs
 from mobilenet.tf1_loader import evaluator, names, utils
+from runtime import flags
 from slim import errors
 
 _ROOT = pathlib.Path(__file__).parents[2]
@@ -73,6 +75,15 @@ def test_every_image_is_counted_once(records, checkpoint, capsys):
         seen += len(labels)
     assert (seen, right / seen) == (360, result.accuracy)
     assert 0 < result.accuracy < result.recall_5 < 1
+
+
+def test_a_folder_that_says_what_it_is_needs_no_dataset_name(records, checkpoint, capsys):
+    given = absl_flags.FlagValues()
+    flags.define(evaluator.Evaluator, given)
+    _, _, prefix = checkpoint
+    given(['', f'--data_dir={records}', f'--checkpoint_path={prefix}', '--image_size=32'])
+    assert evaluator.evaluate(given).images == 360
+    assert ' on digits, validation\n' in capsys.readouterr().out
 
 
 @pytest.mark.once
