@@ -72,7 +72,13 @@ def train(chosen: options.Training, runtime: startup.Runtime) -> int:
             runtime.session_config(),
             batches.explain,
             look_at_placement=runtime.device.kind != 'CPU',
-            facts=run_file.facts(chosen, runtime, parts.dataset, origin.step),
+            facts=run_file.facts(
+                options.values(chosen),
+                runtime,
+                parts.dataset,
+                str(chosen.dataset.dataset_dir),
+                origin.step,
+            ),
             about=sidecar.of_training(chosen, parts),
         )
 

@@ -66,6 +66,7 @@ def guards_of_a_step(chosen: Any) -> dict[str, Callable[[], Any]]:
 
 def start_again(chosen: Any, runtime: Any, dataset: Any) -> dict[str, float]:
     """Processor seconds of each guard of a start in the folder of the run."""
+    from runtime import options
     from runtime.checkpoints import files, keeping, listing, lock, starting
     from runtime.training import run_file
 
@@ -78,7 +79,11 @@ def start_again(chosen: Any, runtime: Any, dataset: Any) -> dict[str, float]:
         'lock the folder': lambda: None,
         'has another run saved meanwhile': lambda: starting.check_unchanged(folder, newest.prefix),
         'left-overs of a killed save': lambda: keeping.remove_left_over(folder),
-        'facts for run.json': lambda: facts.update(run_file.facts(chosen, runtime, dataset, STEPS)),
+        'facts for run.json': lambda: facts.update(
+            run_file.facts(
+                options.values(chosen), runtime, dataset, chosen.dataset.dataset_dir, STEPS
+            )
+        ),
         'compare and write run.json': lambda: run_file.begin(folder, facts),
     }
     taken = {}

@@ -22,7 +22,7 @@ from mobilenet.configs import archs, defaults
 from mobilenet.configs import dataset as dataset_configs
 from mobilenet.training import names, options
 from runtime import app, flags, startup
-from runtime.options import DeviceOptions
+from runtime import options as runtime_options
 from slim import errors
 
 if TYPE_CHECKING:
@@ -148,11 +148,11 @@ def _chosen(params: Any) -> tuple[options.Trainer, set[str]]:
         chosen = flags.read(options.Trainer, params)
         given = {name: params[name].value for name in flags.chosen_by_user(params)}
     else:
-        known = options.values(options.default())
+        known = runtime_options.values(options.default())
         given = {name: getattr(params, name) for name in known if hasattr(params, name)}
-        chosen = options.with_values(options.default(), given)
+        chosen = runtime_options.with_values(options.default(), given)
     settled = options.with_recipe(chosen, given)
-    before, after = options.values(chosen), options.values(settled)
+    before, after = runtime_options.values(chosen), runtime_options.values(settled)
     return settled, set(given) | {name for name in after if after[name] != before[name]}
 
 
@@ -179,7 +179,9 @@ def _dataset_config(chosen: options.Trainer, given: set[str]) -> dataset_configs
 
 def _train(asked: tuple[options.Trainer, set[str]]) -> tuple[tf_keras.callbacks.History, int]:
     chosen, given = asked
-    runtime = startup.start(DeviceOptions(device=chosen.further.device), chosen.workers)
+    runtime = startup.start(
+        runtime_options.DeviceOptions(device=chosen.further.device), chosen.workers
+    )
 
     from mobilenet.training import run
 
@@ -206,7 +208,7 @@ def _train(asked: tuple[options.Trainer, set[str]]) -> tuple[tf_keras.callbacks.
             {'decay': classic.op_decay_rate, 'momentum': classic.op_momentum},
         )
 
-    flag_values = options.values(chosen)
+    flag_values = runtime_options.values(chosen)
     compared = {name: value for name, value in flag_values.items() if name not in _FREE_FLAGS}
     if classic.learning_scheduler_name.startswith('cosine'):  # It bends to the end.
         compared['epochs'] = classic.epochs

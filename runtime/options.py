@@ -9,6 +9,7 @@ those of the classic suite's Gaudi fork; where its default contradicts its own h
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 LEARNING_RATE_DECAY_TYPES = ('fixed', 'exponential', 'polynomial', 'cosine', 'step')
@@ -492,3 +493,24 @@ class Export:
         '--moving_average_decay',
     )
     quantize: bool = option(False, 'fake quantisation', refused=_CONTRIB_QUANTIZE)
+
+
+def values(chosen: Any) -> dict[str, Any]:
+    """Flag to value, of an option class, or one of option classes."""
+    found: dict[str, Any] = {}
+    for field in dataclasses.fields(chosen):
+        value = getattr(chosen, field.name)
+        found.update(values(value) if dataclasses.is_dataclass(value) else {field.name: value})
+    return found
+
+
+def with_values(chosen: Any, taken: Mapping[str, Any]) -> Any:
+    """The same options with other values for some flags, by name; those of other names are not."""
+    changed = {}
+    for field in dataclasses.fields(chosen):
+        value = getattr(chosen, field.name)
+        if dataclasses.is_dataclass(value):
+            changed[field.name] = with_values(value, taken)
+        elif field.name in taken:
+            changed[field.name] = taken[field.name]
+    return dataclasses.replace(chosen, **changed)

@@ -9,7 +9,7 @@ from typing import Any
 from mobilenet.configs import dataset as dataset_configs
 from mobilenet.configs import defaults
 from mobilenet.training import names
-from runtime.options import DEVICES, WorkerOptions, option
+from runtime.options import DEVICES, WorkerOptions, option, with_values
 
 
 @dataclasses.dataclass(frozen=True)
@@ -129,31 +129,6 @@ def with_recipe(chosen: Trainer, given: Mapping[str, Any]) -> Trainer:
     return with_values(chosen, {**recipe, 'dataset_name': 'digits'})
 
 
-def with_values(chosen: Trainer, values: Mapping[str, Any]) -> Trainer:
-    """The options with other values, by the flags' names."""
-    groups = {
-        field.name: dataclasses.replace(
-            getattr(chosen, field.name),
-            **{
-                part.name: values[part.name]
-                for part in dataclasses.fields(getattr(chosen, field.name))
-                if part.name in values
-            },
-        )
-        for field in dataclasses.fields(chosen)
-    }
-    return dataclasses.replace(chosen, **groups)
-
-
 def default() -> Trainer:
     """All defaults."""
     return Trainer(Classic(), Further(), WorkerOptions())
-
-
-def values(chosen: Trainer) -> dict[str, Any]:
-    """Flag to value."""
-    return {
-        name: value
-        for group in dataclasses.asdict(chosen).values()
-        for name, value in group.items()
-    }

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import datetime
-import os
-import platform
-import socket
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -19,7 +15,6 @@ from mobilenet.training import engine as engine_lib
 from mobilenet.training import loop as loop_lib
 from mobilenet.training import options, record, replicas, state
 from runtime import folders, startup
-from runtime.checkpoints import sidecar
 from runtime.input import input_errors, inputs
 from runtime.results import evaluator
 from runtime.training import monitor, run_file, stopping
@@ -114,7 +109,8 @@ def train(
         def take_folder() -> None:
             stack.enter_context(state.taken(classic.model_dir, monitor.say))
             step = int(optimizer.iterations.numpy())
-            facts = _facts(runtime, config, train_split, step, compared)
+            folder, records = str(config.data_dir), train_split.records
+            facts = run_file.facts(compared, runtime, records, folder, step)
             for line in run_file.begin(classic.model_dir, facts):
                 monitor.say(line)
             finished = int(run_state.progress.epochs.numpy())
@@ -199,36 +195,6 @@ def _read(batches: tf.data.Dataset, split: dataset_loader.Split) -> Iterator[Any
             said = input_errors.explain(error, split.records, first_label=offset)
             raise errors.DataError(said) from error
         yield batch
-
-
-def _facts(
-    runtime: startup.Runtime,
-    config: DatasetConfig,
-    split: dataset_loader.Split,
-    first_step: int,
-    compared: dict[str, Any],
-) -> dict[str, Any]:
-    """What a start is made with, for run.json."""
-    return {
-        'started': datetime.datetime.now(datetime.timezone.utc).isoformat(timespec='seconds'),
-        'first_step': first_step,
-        'host': socket.gethostname(),
-        'pid': os.getpid(),
-        'device': runtime.device.kind,
-        'workers': list(runtime.cluster.hosts),
-        'versions': {
-            'suite': sidecar.SUITE_VERSION,
-            'python': platform.python_version(),
-            'tensorflow': tf.version.VERSION,
-            'tf_keras': tf_keras.__version__,
-        },
-        'dataset': {
-            'name': config.name,
-            'num_samples': split.records.num_samples,
-            'num_classes': config.num_classes,
-        },
-        'flags': compared,
-    }
 
 
 def _announce(

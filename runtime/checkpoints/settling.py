@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Collection
 from typing import Any, TypeVar
 
+from runtime import options
 from runtime.checkpoints.sidecar import Sidecar
 from slim import errors
 
@@ -41,7 +41,7 @@ def settle(
     """
     if about is None:
         return chosen
-    flags = _values(chosen)
+    flags = options.values(chosen)
     taken: dict[str, Any] = {}
     for flag, field in _FIELDS.items():
         if flag not in flags:
@@ -59,7 +59,7 @@ def settle(
             )
     if 'moving_average_decay' not in given and not about.moving_average_decay:
         taken['moving_average_decay'] = 0.0
-    return _replaced(chosen, taken)
+    return options.with_values(chosen, taken)
 
 
 def check_dataset(about: Sidecar | None, dataset: Any) -> str:
@@ -86,22 +86,3 @@ def check_dataset(about: Sidecar | None, dataset: Any) -> str:
                 f'{errors.shortened(name, 60)!r} in training: is it the same data set?'
             )
     return ''
-
-
-def _values(group: Any) -> dict[str, Any]:
-    values: dict[str, Any] = {}
-    for field in dataclasses.fields(group):
-        value = getattr(group, field.name)
-        values.update(_values(value) if dataclasses.is_dataclass(value) else {field.name: value})
-    return values
-
-
-def _replaced(group: Any, taken: dict[str, Any]) -> Any:
-    changed = {}
-    for field in dataclasses.fields(group):
-        value = getattr(group, field.name)
-        if dataclasses.is_dataclass(value):
-            changed[field.name] = _replaced(value, taken)
-        elif field.name in taken:
-            changed[field.name] = taken[field.name]
-    return dataclasses.replace(group, **changed)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import datetime
 import hashlib
 import json
@@ -14,7 +13,7 @@ from typing import Any
 
 import tensorflow.compat.v1 as tf
 
-from runtime import folders, options, startup
+from runtime import folders, startup
 from runtime.checkpoints import sidecar
 from runtime.devices import devices
 from slim import errors
@@ -46,21 +45,21 @@ _BENT_TO_THE_END = ('cosine',)
 
 
 def facts(
-    chosen: options.Training, runtime: startup.Runtime, dataset: Any, first_step: int
+    flags: Mapping[str, Any],
+    runtime: startup.Runtime,
+    dataset: Any,
+    dataset_dir: str,
+    first_step: int,
 ) -> dict[str, Any]:
     """What a start is made with; everything that JSON holds.
 
     Args:
-      chosen: the flags.
+      flags: name to value.
       runtime: what the process computes on, and with whom.
       dataset: a `datasets.dataset.Dataset`.
+      dataset_dir: its folder.
       first_step: the global step that the run stands at.
     """
-    flags = {
-        name: value
-        for group in dataclasses.asdict(chosen).values()
-        for name, value in group.items()
-    }
     return {
         'started': datetime.datetime.now(datetime.timezone.utc).isoformat(timespec='seconds'),
         'first_step': first_step,
@@ -72,6 +71,7 @@ def facts(
             'suite': sidecar.SUITE_VERSION,
             'python': platform.python_version(),
             'tensorflow': tf.version.VERSION,
+            'tf-keras': devices.package_version('tf-keras'),
             'numpy': devices.package_version('numpy'),
         },
         'dataset': {
@@ -79,9 +79,9 @@ def facts(
             'split': dataset.split_name,
             'num_samples': dataset.num_samples,
             'num_classes': dataset.num_classes,
-            'digest': _digest(str(chosen.dataset.dataset_dir), dataset.data_sources),
+            'digest': _digest(dataset_dir, dataset.data_sources),
         },
-        'flags': flags,
+        'flags': dict(flags),
     }
 
 

@@ -32,14 +32,9 @@ def check_flags(cluster: cluster_lib.Cluster, chosen: Any, images: int) -> None:
       chosen: the flags, an option class of option classes.
       images: in the split.
     """
-    flags = {
-        name: value
-        for group in dataclasses.asdict(chosen).values()
-        for name, value in group.items()
-        if name not in _OWN_FLAGS
-    }
+    flags = options.values(chosen)
     facts: Mapping[str, Any] = {
-        **{f'--{name}': value for name, value in flags.items()},
+        **{f'--{name}': value for name, value in flags.items() if name not in _OWN_FLAGS},
         'The number of images': images,
     }
     first, *others = cluster.gather(facts)

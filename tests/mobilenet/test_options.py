@@ -10,6 +10,7 @@ from mobilenet.configs import dataset as dataset_configs
 from mobilenet.configs import defaults
 from mobilenet.training import options
 from runtime import app, flags
+from runtime import options as runtime_options
 from slim import errors
 
 pytestmark = pytest.mark.once
@@ -44,7 +45,7 @@ def chosen(*arguments):
     flags.define(options.Trainer, known)
     app.parse_flags(['trainer', *arguments], known)
     settled, given = mobilenet_trainer._chosen(known)
-    return options.values(settled), given
+    return runtime_options.values(settled), given
 
 
 def test_flags_and_defaults():
@@ -65,7 +66,11 @@ def test_flags_and_defaults():
 def test_the_digits_have_a_recipe_for_what_is_not_given():
     recipe = dataset_configs.DIGITS_RECIPE
     values, given = chosen()
-    assert values == {**options.values(options.default()), **recipe, 'dataset_name': 'digits'}
+    assert values == {
+        **runtime_options.values(options.default()),
+        **recipe,
+        'dataset_name': 'digits',
+    }
     assert {'lr', 'dataset_name', 'width_multiplier'} <= given
     values, _ = chosen('--dataset_name=digits', '--epochs=3', '--model_name=mobilenet_v2')
     assert (values['epochs'], values['model_name']) == (3, 'mobilenet_v2')
@@ -74,7 +79,7 @@ def test_the_digits_have_a_recipe_for_what_is_not_given():
     values, _ = chosen('--learning_scheduler_name=exponential')
     assert values['lr'] == 0.008
     values, _ = chosen('--dataset_name=imagenette')
-    assert values == {**options.values(options.default())}
+    assert values == {**runtime_options.values(options.default())}
 
 
 def test_any_object_with_some_of_the_flags_will_do():
