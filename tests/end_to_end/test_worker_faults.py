@@ -14,6 +14,8 @@ import pytest
 import tensorflow as tf
 
 pytest.importorskip('horovod', reason='Horovod is not installed; make horovod builds it')
+# Of mpirun, signals and the watchdog; what Horovod computes is tested on both stacks.
+pytestmark = pytest.mark.once
 
 
 @pytest.fixture
@@ -121,7 +123,6 @@ def test_sigterm_to_the_launcher_saves_and_ends_all_workers(launch, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.once
 def test_a_hung_worker_is_named_and_ends_the_run(launch, tmp_path):
     launcher = launch(
         '--max_number_of_steps=100000',
