@@ -97,12 +97,19 @@ def test_refused_flags_may_be_given_with_their_defaults(argument):
     assert parsed(options.Training, argument) == parsed(options.Training)
 
 
-def test_unknown_flags_and_stray_words_are_usage_errors():
-    flags.define(options.Training)
+@pytest.fixture
+def of_training():
+    """Flags of a training, apart from absl's own, which other tests of this process use."""
+    known = absl_flags.FlagValues()
+    flags.define(options.Training, known)
+    return known
+
+
+def test_unknown_flags_and_stray_words_are_usage_errors(of_training):
     with pytest.raises(errors.UsageError, match='Did you mean: optimizer'):
-        app.parse_flags(['script', '--optimzer=sgd'])
+        app.parse_flags(['script', '--optimzer=sgd'], of_training)
     with pytest.raises(errors.UsageError, match="Unexpected argument 'sgd'"):
-        app.parse_flags(['script', 'sgd'])
+        app.parse_flags(['script', 'sgd'], of_training)
 
 
 @pytest.mark.parametrize(
@@ -113,10 +120,9 @@ def test_unknown_flags_and_stray_words_are_usage_errors():
         ('--the_batch_size=3', 'batch_size'),
     ],
 )
-def test_a_flag_of_fewer_or_more_words_is_suggested(argument, suggestion):
-    flags.define(options.Training)
+def test_a_flag_of_fewer_or_more_words_is_suggested(of_training, argument, suggestion):
     with pytest.raises(errors.UsageError, match=f'Did you mean: .*{suggestion}'):
-        app.parse_flags(['script', argument])
+        app.parse_flags(['script', argument], of_training)
 
 
 def test_many_choices_are_listed_in_part():
@@ -129,10 +135,10 @@ def test_many_choices_are_listed_in_part():
     assert len(str(errors.unknown_name('network', 'z' * 9000, ['y' * 9000]))) < 300
 
 
-def test_a_flag_as_long_as_a_book_is_one_short_line():
+def test_a_flag_as_long_as_a_book_is_one_short_line(of_training):
     for argument in ('--' + 'a' * 100_000, '--optimizer=' + '7' * 4000, 'b' * 100_000):
         with pytest.raises(errors.UsageError) as refused:
-            app.parse_flags(['script', argument])
+            app.parse_flags(['script', argument], of_training)
         assert len(str(refused.value)) < 300
 
 
