@@ -16,6 +16,8 @@ test: export TF_CPP_MIN_LOG_LEVEL ?= 1
 # The recorded numbers are those of oneDNN's convolutions, which TensorFlow leaves off on CPUs without
 # AVX-512; on those it has no 3-D convolution of channels first either.
 test: export TF_ENABLE_ONEDNN_OPTS ?= 1
+# Each of some hundred processes would compile the project's modules anew.
+test: export PYTHONDONTWRITEBYTECODE =
 
 .DEFAULT_GOAL := help
 .PHONY: help setup horovod demo test check clean
