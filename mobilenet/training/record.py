@@ -118,7 +118,7 @@ def plot(folder: str, history: Mapping[str, list[float]], epochs: list[int]) -> 
             if history.get(key):
                 axes.plot([epoch + 1 for epoch in epochs], history[key], label=label)
         axes.set_xlabel('epoch')
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.locator_params(axis='x', integer=True)
         axes.set_ylabel(name)
         axes.legend()
     path = os.path.join(folder, PLOT_FILE)

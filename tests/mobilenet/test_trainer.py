@@ -270,12 +270,13 @@ def test_bad_input(train, tmp_path, digits):
 
 
 def test_without_matplotlib_no_plot_and_with_it_one(tmp_path, monkeypatch):
-    drawn = []
+    drawn, ticks = [], []
     axes = types.SimpleNamespace(
         plot=lambda x, y, label: drawn.append((label, list(x), y)),
         set_xlabel=lambda _: None,
         set_ylabel=lambda _: None,
         legend=lambda: None,
+        locator_params=lambda **values: ticks.append(values),
     )
     figure = types.SimpleNamespace(
         add_subplot=lambda *_: axes, savefig=lambda path: open(path, 'w').close()
@@ -285,6 +286,7 @@ def test_without_matplotlib_no_plot_and_with_it_one(tmp_path, monkeypatch):
     path = record.plot(str(tmp_path), {'loss': [2.0, 1.0], 'val_loss': [3.0, 2.0]}, [0, 1])
     assert os.path.exists(path) and path.endswith('history.png')
     assert drawn == [('training', [1, 2], [2.0, 1.0]), ('evaluation', [1, 2], [3.0, 2.0])]
+    assert ticks == [{'axis': 'x', 'integer': True}] * 2
 
 
 def test_a_short_evaluation_is_an_error(train, digits, tmp_path):
