@@ -72,7 +72,7 @@ def evaluate(
     if cluster.rank == 0:
         evaluator.publish(result, run.eval_dir, evaluator.facts(chosen, parts, share))
         if chosen.input.max_num_batches is None and chosen.input.on_data_error != 'skip':
-            evaluator.check_complete(result)
+            evaluator.check_complete(result.images, result.expected_images)
     return 0
 
 

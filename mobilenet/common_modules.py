@@ -131,6 +131,13 @@ def _normalize(net, normalization_name: str, params: Mapping[str, Any] | None, p
     return layer(name=f'{prefix}/{normalization_name}', **arguments)(net)
 
 
+def _padded(net, explicitly: bool, kernel: int | tuple[int, int], name: str, rate: int):
+    """(input, padding) of a convolution: padded by a layer of its own where that is wanted."""
+    if not explicitly or _pair(kernel) == (1, 1):
+        return net, 'same'
+    return FixedPadding(kernel, name, rate)(net), 'valid'
+
+
 def _convolve(net, filters: int, name: str, weight_decay: float, stddev: float, **arguments: Any):
     return layers.Conv2D(
         filters,
@@ -181,9 +188,7 @@ def conv2d_block(
     """
     prefix = f'Conv2d_{block_id}_{conv_block_id}'
     width = width_multiplier_op_divisible if divisable else width_multiplier_op
-    net, padding = inputs, 'same'
-    if use_explicit_padding and _pair(kernel) != (1, 1):
-        net, padding = FixedPadding(kernel, f'{prefix}/FP', dilation_rate)(net), 'valid'
+    net, padding = _padded(inputs, use_explicit_padding, kernel, f'{prefix}/FP', dilation_rate)
     net = _convolve(
         net,
         width(filters, width_multiplier, min_depth=min_depth),
@@ -234,9 +239,7 @@ def depthwise_conv2d_block(
     Arguments are those of `conv2d_block`; `Conv2d_{block_id}/depthwise` and `/pointwise`.
     """
     prefix = f'Conv2d_{block_id}'
-    net, padding = inputs, 'same'
-    if use_explicit_padding and _pair(kernel) != (1, 1):
-        net, padding = FixedPadding(kernel, f'{prefix}/FP', dilation_rate)(net), 'valid'
+    net, padding = _padded(inputs, use_explicit_padding, kernel, f'{prefix}/FP', dilation_rate)
     net = _depthwise(
         net,
         f'{prefix}/depthwise',
@@ -335,18 +338,12 @@ def inverted_res_block(
     prefix = f'expanded_conv_{block_id}'
     decay: dict[str, Any] = {'weight_decay': weight_decay, 'stddev': stddev}
     norm = (normalization_name, normalization_params)
-    spatial = {
+    spatial: dict[str, Any] = {
         'kernel_size': kernel,
         'strides': strides,
         'dilation_rate': dilation_rate,
-        'padding': 'same',
     }
-
-    def padded(net):
-        if not use_explicit_padding or _pair(kernel) == (1, 1):
-            return net
-        spatial['padding'] = 'valid'
-        return FixedPadding(kernel, f'{prefix}/pad', dilation_rate)(net)
+    pad = (use_explicit_padding, kernel, f'{prefix}/pad', dilation_rate)
 
     net = inputs
     num_inputs = inputs.shape[-1]
@@ -354,16 +351,17 @@ def inverted_res_block(
     expanded = expand_input_by_factor(num_inputs, expansion_size)
     if expansion_size > 1 and expanded > num_inputs:
         name = f'{prefix}/expand'
-        net = net if depthwise else padded(net)
-        shape = {'kernel_size': (1, 1)} if depthwise else spatial
+        shape: dict[str, Any] = {'kernel_size': (1, 1)}
+        if not depthwise:
+            net, padding = _padded(net, *pad)
+            shape = {**spatial, 'padding': padding}
         net = _convolve(net, expanded, name, use_bias=False, **decay, **shape)
         net = _activate(_normalize(net, *norm, name), activation_name, name)
     if depthwise:
         name = f'{prefix}/depthwise'
-        net = padded(net)
-        net = _depthwise(
-            net, name, stddev, weight_decay if regularize_depthwise else None, **spatial
-        )
+        depthwise_decay = weight_decay if regularize_depthwise else None
+        net, padding = _padded(net, *pad)
+        net = _depthwise(net, name, stddev, depthwise_decay, padding=padding, **spatial)
         net = _normalize(net, *norm, name)
         net = _activate(net, depthwise_activation_name or activation_name, name)
     if squeeze_factor:

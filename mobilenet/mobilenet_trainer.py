@@ -20,7 +20,7 @@ from absl import flags as absl_flags
 
 from mobilenet.configs import archs, defaults
 from mobilenet.configs import dataset as dataset_configs
-from mobilenet.training import names, options
+from mobilenet.training import options
 from runtime import app, flags, startup
 from runtime import options as runtime_options
 from slim import errors
@@ -98,16 +98,20 @@ def build_model(
 
 
 def _get_model_config() -> Mapping[str, type[archs.MobileNetConfig]]:
-    return {name: getattr(archs, config) for name, config in names.MODELS.items()}
+    return archs.MODEL_CONFIGS
 
 
 def _get_model_builder() -> Mapping[str, Any]:
     from mobilenet import mobilenet_v1, mobilenet_v2, mobilenet_v3
 
-    modules = (mobilenet_v1, mobilenet_v2, mobilenet_v3)
     return {
-        name: next(getattr(module, name) for module in modules if hasattr(module, name))
-        for name in names.MODELS
+        'mobilenet_v1': mobilenet_v1.mobilenet_v1,
+        'mobilenet_v2': mobilenet_v2.mobilenet_v2,
+        'mobilenet_v3_small': mobilenet_v3.mobilenet_v3_small,
+        'mobilenet_v3_large': mobilenet_v3.mobilenet_v3_large,
+        'mobilenet_v3_edge_tpu': mobilenet_v3.mobilenet_v3_edge_tpu,
+        'mobilenet_v3_small_minimalistic': mobilenet_v3.mobilenet_v3_small,
+        'mobilenet_v3_large_minimalistic': mobilenet_v3.mobilenet_v3_large,
     }
 
 

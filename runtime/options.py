@@ -505,7 +505,7 @@ def values(chosen: Any) -> dict[str, Any]:
 
 
 def with_values(chosen: Any, taken: Mapping[str, Any]) -> Any:
-    """The same options with other values for some flags, by name; those of other names are not."""
+    """The same options with other values for some flags; names of no flag are passed over."""
     changed = {}
     for field in dataclasses.fields(chosen):
         value = getattr(chosen, field.name)

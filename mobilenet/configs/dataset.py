@@ -1,7 +1,7 @@
 """Data sets: how many images and classes, how pictures become a network's input. Pure Python.
 
 The numbers are those of the published sets. Where a folder of records has a dataset.json, its
-numbers are taken (`dataset_loader.described`).
+numbers are taken (`dataset_loader.located`).
 """
 
 from __future__ import annotations

@@ -103,6 +103,7 @@ def _evaluate(chosen: Evaluator, named: bool) -> Result:
     from mobilenet import dataset_loader
     from mobilenet.tf1_loader import fitting, names, slim_checkpoint
     from runtime.checkpoints import sidecar
+    from runtime.results import evaluator as results
 
     kind = archs.MODEL_CONFIGS[chosen.model_name]
     path = str(chosen.checkpoint_path)
@@ -124,11 +125,7 @@ def _evaluate(chosen: Evaluator, named: bool) -> Result:
     print(f'images: {result.images}/{split.records.num_samples}')
     print(f'Accuracy: {result.accuracy:.4f}')
     print(f'Recall_5: {result.recall_5:.4f}', flush=True)
-    if result.images != split.records.num_samples:
-        raise errors.DataError(
-            f'The records hold {result.images} images, but the split should have '
-            f'{split.records.num_samples}: complete the files, or describe them in a dataset.json'
-        )
+    results.check_complete(result.images, split.records.num_samples)
     return result
 
 

@@ -14,6 +14,7 @@ import tensorflow as tf
 from mobilenet.training.engine import Engine, Sums
 from mobilenet.training.record import Record
 from mobilenet.training.state import State
+from runtime.results import evaluator
 from runtime.training import monitor, stopping
 from runtime.workers import agreement
 from runtime.workers import cluster as cluster_lib
@@ -89,7 +90,7 @@ class Loop:
             if result is None:
                 self._interrupt()
                 return False
-            self._check_complete(result)
+            evaluator.check_complete(int(result.images), self._plan.expected_images)
             values.update(val_loss=result.mean_loss, val_accuracy=result.accuracy)
         values['lr'] = self._rate(self.step)
         self._finish(epoch, values, seconds)
@@ -146,14 +147,6 @@ class Loop:
             f'{what} not finite by step {self.step}, at a rate of {self._rate(self.step - 1):.6g}; '
             f'{good}. {_AGAINST_NAN}'
         )
-
-    def _check_complete(self, result: Sums) -> None:
-        if int(result.images) != self._plan.expected_images:
-            raise errors.DataError(
-                f'The records hold {int(result.images)} images to evaluate, but the split should '
-                f'have {self._plan.expected_images}: complete the files, or describe them in a '
-                'dataset.json'
-            )
 
     def _tell(self, tell: Callable[[Record], object]) -> None:
         if self._record:

@@ -6,8 +6,8 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+from mobilenet.configs import archs, defaults
 from mobilenet.configs import dataset as dataset_configs
-from mobilenet.configs import defaults
 from mobilenet.training import names
 from runtime.options import DEVICES, WorkerOptions, option, with_values
 
@@ -16,7 +16,7 @@ from runtime.options import DEVICES, WorkerOptions, option, with_values
 class Classic:
     """The flags that the trainer has always had."""
 
-    model_name: str = option('mobilenet_v1', 'network', choices=tuple(names.MODELS))
+    model_name: str = option('mobilenet_v1', 'network', choices=tuple(archs.MODEL_CONFIGS))
     dataset_name: str = option(
         'imagenette',
         'imagenette, imagenet2012, mnist, digits, or the name in the dataset.json of --data_dir, '

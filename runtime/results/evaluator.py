@@ -169,13 +169,13 @@ def part_of_worker(files: Sequence[str], max_batches: int | None, rank: int, siz
     )
 
 
-def check_complete(result: Result) -> None:
+def check_complete(images: int, expected: int) -> None:
     """DataError where a whole pass saw another number of records than the split should hold.
 
     TensorFlow takes a file that is cut off at a record's head for one that ends there.
     """
-    if result.images != result.expected_images:
+    if images != expected:
         raise errors.DataError(
-            f'The records hold {result.images} images, but the split should have '
-            f'{result.expected_images}: complete the files, or describe them in a dataset.json'
+            f'The records hold {images} images, but the split should have '
+            f'{expected}: complete the files, or describe them in a dataset.json'
         )

@@ -44,7 +44,7 @@ def test_every_record_counts_once_whatever_the_batch_size(tmp_path, batch_size):
     assert (result.images, result.expected_images, result.step) == (30, 30, 77)
     assert result.accuracy == pytest.approx(_EXPECTED, abs=1e-12)
     assert result.recall_5 == 1.0
-    evaluator.check_complete(result)
+    evaluator.check_complete(result.images, result.expected_images)
 
 
 def test_max_batches_stops_early(tmp_path):
@@ -58,7 +58,7 @@ def test_fewer_records_than_the_split_should_have_are_an_error(tmp_path):
         file.truncate(17 * 3 + 5)  # In the head of the fourth record, where TensorFlow sees an end.
     result = evaluate(tmp_path, records, 7)
     with pytest.raises(errors.DataError, match='hold 29 images, but the split should have 30'):
-        evaluator.check_complete(result)
+        evaluator.check_complete(result.images, result.expected_images)
 
 
 def test_no_records_and_bad_labels_are_data_errors(tmp_path):
