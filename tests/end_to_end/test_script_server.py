@@ -112,9 +112,10 @@ def test_a_script_that_takes_too_long_is_ended(server, program, cache, tmp_path)
 
 def _runs(pid):
     """Whether there is a process of this number that has not ended."""
+    # It may end between the opening of the file and the reading.
     try:
         return ') Z ' not in pathlib.Path(f'/proc/{pid}/stat').read_text()
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return False
 
 
