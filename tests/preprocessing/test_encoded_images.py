@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 
 import numpy as np
@@ -30,17 +31,27 @@ def encode(size, file_format='JPEG', mode='RGB'):
     return file.getvalue()
 
 
-def views(encoded, seeds, builds):
-    """The results of each `build(encoded, seed)` for each seed."""
+@contextlib.contextmanager
+def viewer(builds):
+    """A function of a file and numbers of seeds: the results of each `build(encoded, seed)`."""
     with tf.Graph().as_default(), tf.compat.v1.Session() as session:
         file = tf.compat.v1.placeholder(tf.string, [])
         seed = tf.compat.v1.placeholder(tf.int32, [2])
         results = [build(file, seed) for build in builds]
-        values = [session.run(results, {file: encoded, seed: [5, n]}) for n in seeds]
-    return [np.stack(column) for column in zip(*values, strict=True)]
+
+        def view(encoded, seeds):
+            values = [session.run(results, {file: encoded, seed: [5, n]}) for n in seeds]
+            return [np.stack(column) for column in zip(*values, strict=True)]
+
+        yield view
 
 
-@pytest.fixture(params=['compiled', 'tensorflow'])
+def views(encoded, seeds, builds):
+    with viewer(builds) as view:
+        return view(encoded, seeds)
+
+
+@pytest.fixture(params=['compiled', 'tensorflow'], scope='module')
 def custom_op(request):
     """What the fused form computes with."""
     return image_op.load() if request.param == 'compiled' else None
@@ -67,12 +78,26 @@ FILES = {
 }
 
 
-@pytest.mark.parametrize('is_training', [False, True], ids=['eval', 'train'])
-@pytest.mark.parametrize('name', ['inception', 'vgg', 'cifarnet', 'lenet', 'digits'])
+@pytest.fixture(params=[False, True], ids=['eval', 'train'], scope='module')
+def is_training(request):
+    return request.param
+
+
+@pytest.fixture(params=['inception', 'vgg', 'cifarnet', 'lenet', 'digits'], scope='module')
+def name(request):
+    return request.param
+
+
+@pytest.fixture(scope='module')
+def both_views(name, is_training, custom_op):
+    """One graph for all files."""
+    with viewer(both_forms(name, is_training, custom_op=custom_op)) as view:
+        yield view
+
+
 @pytest.mark.parametrize('file', FILES)
-def test_the_fused_form_gives_the_same_pixels(file, name, is_training, custom_op):
-    forms = both_forms(name, is_training, custom_op=custom_op)
-    fused, plain = views(encode(*FILES[file]), range(4), forms)
+def test_the_fused_form_gives_the_same_pixels(file, name, is_training, both_views):
+    fused, plain = both_views(encode(*FILES[file]), range(4))
     assert fused.shape == plain.shape == (4, 96, 96, 3)
     # Of 0..255; the decoder rounds differently where a crop begins, and saturates a pixel in ten
     # thousand in another way (TensorFlow's own makes some of pure red gray).
