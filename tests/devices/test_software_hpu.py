@@ -36,6 +36,7 @@ def one_hpu(on_hpu, make_once):
     return json.loads((make_once('one-hpu', make) / 'seen.json').read_text())
 
 
+@pytest.mark.slow
 def test_the_training_graph_is_on_the_hpu_and_its_input_on_the_cpu(one_hpu):
     assert one_hpu['listed'] == 1
     counted = _count(one_hpu['placed'])
@@ -56,6 +57,7 @@ def test_the_training_graph_is_on_the_hpu_and_its_input_on_the_cpu(one_hpu):
     assert re.fullmatch(r'operations: \d+ on CPU:0, \d{4} on HPU:0(; left to .*)?', one_hpu['line'])
 
 
+@pytest.mark.slow
 def test_variables_slots_and_averages_are_resources_on_the_hpu(one_hpu):
     variables = one_hpu['variables']
     assert {kind for kind, _ in variables.values()} == {'VarHandleOp'}
@@ -73,6 +75,7 @@ def test_variables_slots_and_averages_are_resources_on_the_hpu(one_hpu):
     assert handles == {'MobilenetV2': 'HPU:0', 'global_step': 'CPU:0'}
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_the_hpu_restores_there_and_on_the_cpu(one_hpu):
     first, second = one_hpu['losses']
     assert abs(first - second) > 0.01
@@ -98,6 +101,7 @@ def test_a_missing_kernel_of_the_optimizer_moves_the_variables_and_is_caught(on_
     assert '--optimizer' in message
 
 
+@pytest.mark.slow
 def test_horovods_all_reduce_is_on_the_cpu_also_with_hard_placement(on_hpu, mpirun, tmp_path):
     os.environ.setdefault('OMPI_ALLOW_RUN_AS_ROOT', '1')
     os.environ.setdefault('OMPI_ALLOW_RUN_AS_ROOT_CONFIRM', '1')

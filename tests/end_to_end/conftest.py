@@ -6,8 +6,8 @@ import sys
 import processes
 import pytest
 
-# Nothing of these is about TensorFlow: a fresh interpreter is as quick.
-WITHOUT_TENSORFLOW = ('preprocess_imagenet.py', 'download_and_convert_data.py')
+# Does not import TensorFlow: a fresh interpreter is as quick.
+WITHOUT_TENSORFLOW = ('preprocess_imagenet.py',)
 
 
 @pytest.fixture(scope='session')

@@ -8,6 +8,7 @@ import sys
 import textwrap
 
 import processes
+import pytest
 
 GUIDE = (processes.ROOT / 'docs' / 'adding_a_network.md').read_text()
 
@@ -18,6 +19,7 @@ def _blocks(introduction: str) -> list[str]:
     return [textwrap.dedent(block) for block in re.findall(pattern, GUIDE)]
 
 
+@pytest.mark.slow
 def test_a_network_from_ones_own_script_is_trained_and_evaluated(server, digits, cache, tmp_path):
     for name in ('tinynet.py', 'train_mine.py', 'eval_mine.py'):
         (source,) = _blocks(f'`{re.escape(name)}`:')

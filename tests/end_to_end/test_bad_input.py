@@ -30,7 +30,8 @@ def test_help_needs_no_tensorflow_no_card_and_no_data(script, name, tmp_path):
     (tmp_path / 'poison').mkdir()
     for package in ('tensorflow', 'tf_slim', 'horovod', 'sklearn', 'PIL', 'numpy', 'google_crc32c'):
         (tmp_path / 'poison' / f'{package}.py').write_text('raise SystemExit("imported")')
-    shown = script(name, '--help', environment={'PYTHONPATH': str(tmp_path / 'poison')}.items())
+    poisoned = {'PYTHONPATH': str(tmp_path / 'poison')}
+    shown = script(name, '--help', environment=poisoned.items(), fresh=True)
     assert f'flags of {name}' in shown.stdout
     assert shown.stderr == ''
 
@@ -221,7 +222,13 @@ def _no_image(number, features):
 
 
 @pytest.mark.parametrize('preprocessing', ['digits', 'inception'])
-@pytest.mark.parametrize('change', [_as('PNG'), _as('JPEG', 'CMYK')], ids=['png', 'cmyk'])
+@pytest.mark.parametrize(
+    'change',
+    [
+        pytest.param(_as('PNG'), id='png', marks=pytest.mark.slow),
+        pytest.param(_as('JPEG', 'CMYK'), id='cmyk'),
+    ],
+)
 def test_other_formats_inside_a_record_are_images_too(
     script, digits, tmp_path, change, preprocessing
 ):
@@ -241,8 +248,11 @@ def test_other_formats_inside_a_record_are_images_too(
 
 @pytest.mark.parametrize(
     ('change', 'message'),
-    [(_cut, 'Invalid JPEG'), (_no_key, 'image/class/label'), (_no_image, 'Unknown image')],
-    ids=['cut jpeg', 'no label', 'no image'],
+    [
+        pytest.param(_cut, 'Invalid JPEG', id='cut jpeg'),
+        pytest.param(_no_key, 'image/class/label', id='no label', marks=pytest.mark.slow),
+        pytest.param(_no_image, 'Unknown image', id='no image', marks=pytest.mark.slow),
+    ],
 )
 def test_a_bad_record_is_named_or_skipped_and_counted(script, digits, tmp_path, change, message):
     damaged = tmp_path / 'damaged'

@@ -237,6 +237,7 @@ def _remove(folder):
         path.rmdir() if path.is_dir() else path.unlink()
 
 
+@pytest.mark.slow
 @pytest.mark.once
 def test_five_kills(larger, tmp_path):
     _survives_kills(larger, tmp_path / 'out', 5, seed=1)

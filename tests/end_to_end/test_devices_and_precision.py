@@ -4,9 +4,11 @@ import json
 
 import numpy as np
 import processes
+import pytest
 import tensorflow as tf
 
 
+@pytest.mark.slow
 def test_precision_may_change_on_resume_and_checkpoints_stay_float32(
     script, digits, trained, tmp_path
 ):
@@ -50,6 +52,7 @@ def test_precision_may_change_on_resume_and_checkpoints_stay_float32(
     assert json.loads((tmp_path / 'eval' / 'eval_results.json').read_text())['step'] == 9
 
 
+@pytest.mark.slow
 def test_the_doctor_says_what_is_missing_and_what_mends_it(script):
     shown = script('doctor.py', '--device=cpu', fresh=True).stdout
     assert '--device=cpu can train here' in shown

@@ -28,12 +28,14 @@ def test_help_needs_no_tensorflow(script, tmp_path):
     (tmp_path / 'poison').mkdir()
     for package in ('tensorflow', 'tf_slim', 'PIL', 'numpy'):
         (tmp_path / 'poison' / f'{package}.py').write_text('raise SystemExit("imported")')
-    shown = script(SCRIPT, '--help', environment={'PYTHONPATH': str(tmp_path / 'poison')}.items())
+    poisoned = {'PYTHONPATH': str(tmp_path / 'poison')}
+    shown = script(SCRIPT, '--help', environment=poisoned.items(), fresh=True)
     for flag in ('dataset_name', 'dataset_dir', 'source_dir', 'small_object_area_threshold=0.005'):
         assert f'--{flag}' in shown.stdout
     assert '--foreground_class_of_interest=person' in shown.stdout
 
 
+@pytest.mark.slow
 def test_cifar10_from_its_archive_to_a_trained_network(script, tmp_path):
     originals.cifar10_binary(tmp_path / 'source', originals.cifar10_batches(8))
     originals.tar(
@@ -125,7 +127,8 @@ def _killed(arguments, out, seconds, how, cwd):
 
 
 @pytest.mark.once
-@pytest.mark.parametrize('kills', [2, pytest.param(30, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize('kills', [2, 30])
 def test_after_a_kill_a_new_start_ends_with_the_same_bytes(script, tmp_path, kills):
     # 1,500 images: a second or so.
     originals.cifar10_binary(tmp_path / 'source', originals.cifar10_batches(250))

@@ -61,6 +61,7 @@ def assert_equal_on_all_ranks(folder, case, moment, workers):
             np.testing.assert_array_equal(other[name], value, err_msg=f'{name} of rank {rank}')
 
 
+@pytest.mark.slow
 def test_two_workers_equal_one_with_twice_the_batch(server, cache, digits, tmp_path):
     one, two = tmp_path / 'one', tmp_path / 'two'
     run(server, cache, digits, one, 1, 16, 20, EQUAL_CASES)
@@ -81,9 +82,8 @@ def test_two_workers_equal_one_with_twice_the_batch(server, cache, digits, tmp_p
                 assert np.abs(value - actual[name]).max() < 1e-5 * max(scale, 1), f'{case}: {name}'
 
 
-@pytest.mark.parametrize(
-    'workers', [2, pytest.param(4, marks=[pytest.mark.slow, pytest.mark.once])]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize('workers', [2, pytest.param(4, marks=pytest.mark.once)])
 def test_weights_stay_bit_identical_and_statistics_are_once_saved(
     server, cache, digits, tmp_path, workers
 ):

@@ -119,6 +119,7 @@ def test_training_with_two_workers_logs_and_saves_once(cache, digits, script, tm
     assert f'Accuracy: {results[0]["accuracy"]:.4f}' in one
 
 
+@pytest.mark.slow
 def test_a_wrong_number_of_workers_is_said(cache, digits, tmp_path):
     mpirun(
         cache,

@@ -22,6 +22,7 @@ def variables(folder):
     return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
 
 
+@pytest.mark.slow
 def test_stop_and_resume_equals_one_go_and_both_are_evaluated(script, digits, trained, tmp_path):
     def train(folder, steps):
         return script(

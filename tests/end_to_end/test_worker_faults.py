@@ -91,6 +91,7 @@ def finish(launcher, code):
     return out
 
 
+@pytest.mark.slow
 def test_a_killed_worker_ends_the_run_and_a_restart_finishes_it(launch, tmp_path):
     steps = 150
     launcher = launch(

@@ -54,6 +54,7 @@ def assert_alike(found, expected):
         np.testing.assert_allclose(found[name], value, rtol=2e-4, atol=2e-5, err_msg=name)
 
 
+@pytest.mark.slow
 def test_two_devices_equal_one(trained):
     _, one = trained('one', 'batch_size=160')
     folder, two = trained('two-devices', 'batch_size=80', 'num_devices=2')
@@ -62,6 +63,7 @@ def test_two_devices_equal_one(trained):
     assert one['val_accuracy'].max() > 0.2
 
 
+@pytest.mark.slow
 def test_two_workers_equal_one(trained):
     pytest.importorskip('horovod', reason='Horovod is not installed; make horovod builds it')
     program = str(pathlib.Path(sys.executable).parent / 'mpirun')

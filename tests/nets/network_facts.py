@@ -41,14 +41,21 @@ _SIBLINGS = {
 }
 
 
+# A training form of theirs takes some ten seconds.
+_LARGE = ('inception_v4', 'inception_resnet_v2', 'nasnet_mobile', 'pnasnet_mobile')
+
+
 def networks() -> list[Any]:
     """Names of all networks of the factory, as parameters; siblings are marked slow and once."""
-    siblings = {name for names in _SIBLINGS.values() for name in names}
-    marks = (pytest.mark.slow, pytest.mark.once)
-    return [
-        pytest.param(name, marks=marks if name in siblings else ())
-        for name in nets_factory.networks_map
-    ]
+    marks = {
+        **{name: [pytest.mark.slow] for name in _LARGE},
+        **{
+            name: [pytest.mark.slow, pytest.mark.once]
+            for names in _SIBLINGS.values()
+            for name in names
+        },
+    }
+    return [pytest.param(name, marks=marks.get(name, ())) for name in nets_factory.networks_map]
 
 
 def load_contract(name: str) -> dict[str, Any]:

@@ -15,7 +15,7 @@ import slim
 from nets import i3d, i3d_utils, nets_factory, s3dg
 from slim import errors
 
-pytestmark = pytest.mark.usefixtures('graph')
+pytestmark = [pytest.mark.usefixtures('graph'), pytest.mark.once]
 
 END_POINTS = [
     *('Conv2d_1a_7x7', 'MaxPool_2a_3x3', 'Conv2d_2b_1x1', 'Conv2d_2c_3x3', 'MaxPool_3a_3x3'),

@@ -23,7 +23,7 @@ from nets import (
 )
 from slim import errors
 
-pytestmark = pytest.mark.usefixtures('graph')
+pytestmark = [pytest.mark.usefixtures('graph'), pytest.mark.once]
 
 BASES = {
     'inception_v1': inception.inception_v1_base,

@@ -17,7 +17,7 @@ import slim
 from nets import mobilenet_v1
 from nets.mobilenet import mobilenet_v2, mobilenet_v3
 
-pytestmark = pytest.mark.usefixtures('graph')
+pytestmark = [pytest.mark.usefixtures('graph'), pytest.mark.once]
 
 SIDE = 65
 STRIDE = 16  # of the last layer built

@@ -12,7 +12,7 @@ from nets import mobilenet_v1
 from nets.mobilenet_v1 import Conv, DepthSepConv
 from slim import errors
 
-pytestmark = pytest.mark.usefixtures('graph')
+pytestmark = [pytest.mark.usefixtures('graph'), pytest.mark.once]
 
 _LAYERS = [
     'Conv2d_0',

@@ -14,7 +14,7 @@ import slim
 from nets.mobilenet import conv_blocks, mobilenet, mobilenet_v3
 from slim import errors
 
-pytestmark = pytest.mark.usefixtures('graph')
+pytestmark = [pytest.mark.usefixtures('graph'), pytest.mark.once]
 
 
 def _images(*shape: int | None) -> tf.Tensor:

@@ -14,7 +14,7 @@ import slim
 from nets.nasnet import hparams, nasnet, nasnet_utils, pnasnet
 from slim import errors
 
-pytestmark = pytest.mark.usefixtures('graph')
+pytestmark = [pytest.mark.usefixtures('graph'), pytest.mark.once]
 
 BUILDERS = {
     'cifar': (nasnet.build_nasnet_cifar, nasnet.cifar_config),
@@ -426,6 +426,7 @@ def _step_argument(family):
     return {} if family == 'pnasnet' else {'current_step': tf.get_variable('step', initializer=0)}
 
 
+@pytest.mark.slow
 def test_evaluation_has_no_auxiliary_head_and_one_set_of_variables():
     images = _images(None, 19, 19, 3)
     _, end_points = _build('nasnet', images)

@@ -13,7 +13,7 @@ from slim import errors
 
 NETWORKS = network_facts.networks()
 
-pytestmark = pytest.mark.usefixtures('graph')
+pytestmark = [pytest.mark.usefixtures('graph'), pytest.mark.once]
 
 
 def _refuses(name: str, shape: list[int] | None, num_classes: int, message: str) -> None:

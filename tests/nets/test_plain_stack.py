@@ -12,7 +12,7 @@ import slim
 from nets import alexnet, cifarnet, lenet, overfeat, plain_stack, vgg
 from slim import errors
 
-pytestmark = pytest.mark.usefixtures('graph')
+pytestmark = [pytest.mark.usefixtures('graph'), pytest.mark.once]
 
 IMAGENET = {
     'alexnet_v2': alexnet.alexnet_v2,

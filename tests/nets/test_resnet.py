@@ -15,6 +15,8 @@ import slim
 from nets import resnet_utils, resnet_v1, resnet_v2
 from slim import errors
 
+pytestmark = pytest.mark.once
+
 
 @pytest.fixture(autouse=True)
 def _seeded(graph: tf.Graph) -> None:

@@ -34,6 +34,8 @@ from nets.mobilenet import mobilenet as lib
 from nets.mobilenet import mobilenet_v2, mobilenet_v3
 from nets.nasnet import nasnet, nasnet_utils, pnasnet
 
+pytestmark = pytest.mark.once
+
 SIDE = 96
 FRAMES = 8
 

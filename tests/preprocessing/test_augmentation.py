@@ -87,7 +87,7 @@ def test_rand_augment_inside_the_preprocessings(photo, name):
         preprocessing_factory.get_encoded_preprocessing(
             name, decode, is_training=True, augment=augment
         )
-        for augment in (None, augmentation.rand_augment(2, 10))
+        for augment in (None, augmentation.rand_augment(1, 10))
     )
     first, second = (
         list(

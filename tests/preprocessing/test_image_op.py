@@ -204,6 +204,7 @@ def test_where_it_is_not_built_the_note_has_the_command(elsewhere):
     )
 
 
+@pytest.mark.slow
 def test_it_is_built_into_the_environment_and_found_there(elsewhere):
     library = image_op.build()
     assert list(elsewhere.rglob('*.so')) == [library]

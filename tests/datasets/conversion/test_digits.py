@@ -142,6 +142,7 @@ def test_what_a_killed_build_left_is_removed(own_cache):
     assert sorted(os.listdir(own_cache)) == ['.digits-v1.lock', 'digits-v1']
 
 
+@pytest.mark.slow
 def test_two_processes_at_once(tmp_path):
     """Both end well with the same folder, and one of them alone has written it."""
     command = [

@@ -76,7 +76,13 @@ def awkward_records(tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    ('size', 'cache'), [*((size, False) for size in range(1, 9)), (1, True), (3, True)]
+    ('size', 'cache'),
+    [
+        *((size, False) for size in range(1, 5)),
+        *(pytest.param(size, False, marks=pytest.mark.slow) for size in range(5, 9)),
+        (1, True),
+        (3, True),
+    ],
 )
 def test_workers_share_every_epoch_without_overlap(awkward_records, size, cache):
     """Two epochs, however they are dealt out: every worker gets as many, together they get all."""
