@@ -106,6 +106,7 @@ class Checkout:
         self.requirements.write_text('tensorflow==2.21.0\n')
         monkeypatch.setattr(environment, 'make_venv', self.make_venv)
         monkeypatch.setattr(environment, 'run_pip', self.run_pip)
+        monkeypatch.setattr(environment, 'compile_modules', lambda venv: None)
 
     def make_venv(self, venv: Path) -> None:
         self.made += 1
@@ -133,6 +134,17 @@ def test_nothing_is_done_when_nothing_changed(checkout: Checkout) -> None:
     assert venv == checkout.root / f'.venv-tf2.21.0-py{major}.{minor}'
     assert checkout.ensure() == venv
     assert checkout.made == 1
+
+
+def test_what_is_installed_is_compiled_but_for_what_is_no_python(tmp_path: Path) -> None:
+    (tmp_path / 'bin').mkdir()
+    (tmp_path / 'bin' / 'python').symlink_to(sys.executable)
+    packages = tmp_path / 'lib' / 'site-packages'
+    packages.mkdir(parents=True)
+    (packages / 'old.py').write_text('print "of Python 2"')
+    (packages / 'zoo.py').write_text('')
+    environment.compile_modules(tmp_path)
+    assert [path.name.partition('.')[0] for path in packages.glob('__pycache__/*')] == ['zoo']
 
 
 @pytest.mark.parametrize(
