@@ -56,7 +56,7 @@ def train(chosen: options.Training, runtime: startup.Runtime) -> int:
     with tf.Graph().as_default():
         places, global_step = graph.begin(chosen)
         batches = graph.add_input(chosen, parts, cluster, origin.step, places)
-        clones = graph.add_clones(chosen, parts, batches, places)
+        clones = graph.add_clones(chosen, runtime, parts, batches, places)
         graph.rewrite_forward_pass(chosen, cluster, global_step)
         step = graph.add_step(chosen, runtime, schedule, clones, batches, places)
         start = agreement.start(cluster, origin, chosen.tuning)

@@ -15,7 +15,7 @@ from typing import Any
 LEARNING_RATE_DECAY_TYPES = ('fixed', 'exponential', 'polynomial', 'cosine', 'step')
 OPTIMIZERS = ('adadelta', 'adagrad', 'adam', 'ftrl', 'momentum', 'sgd', 'rmsprop')
 DEVICES = ('auto', 'hpu', 'gpu', 'cpu')
-DTYPES = ('fp32', 'bf16')
+DTYPES = ('fp32', 'bf16', 'fp16')
 DATA_ERRORS = ('stop', 'skip')
 GRADIENT_COMPRESSIONS = ('none', 'fp16')
 NAN_ANSWERS = ('stop', 'skip')
@@ -69,7 +69,9 @@ class DeviceOptions:
     device: str = option(
         'auto', 'device that computes; auto takes HPU, then GPU, then CPU', choices=DEVICES
     )
-    dtype: str = option('fp32', 'precision of activations and gradients', choices=DTYPES)
+    dtype: str = option(
+        'fp32', 'precision of activations and gradients; fp16 on a GPU alone', choices=DTYPES
+    )
     bf16_config_path: str | None = option(
         None, 'JSON file for the bf16 conversion pass of the HPU', path='read'
     )

@@ -18,7 +18,14 @@ from runtime import options, startup
 from runtime.checkpoints import averages, comparison
 from runtime.devices import precision
 from runtime.input import feed, inputs, mixing
-from runtime.training import classification, cross_replica, optimizers, randomness, schedules
+from runtime.training import (
+    classification,
+    cross_replica,
+    loss_scale,
+    optimizers,
+    randomness,
+    schedules,
+)
 from runtime.training.step import Step, Update, build_step
 from runtime.workers.cluster import Cluster
 
@@ -66,6 +73,7 @@ def add_input(
 
 def add_clones(
     chosen: options.Training,
+    runtime: startup.Runtime,
     parts: Any,
     batches: feed.Feed,
     places: model_deploy.DeploymentConfig,
@@ -74,7 +82,7 @@ def add_clones(
     network = parts.network
     arguments = [
         batches.next_batch,
-        network.function,
+        precision.adapt_network(runtime.device.kind, runtime.dtype, network.function),
         network.num_classes,
         chosen.network.label_smoothing,
     ]
@@ -107,12 +115,21 @@ def add_step(
         learning_rate = schedule.tensor(global_step)
         optimizer = optimizers.optimizer(chosen.optimizer, learning_rate)
         learned = comparison.within_scopes(tf.trainable_variables(), chosen.tuning.trainable_scopes)
-        total_loss, gradients = model_deploy.optimize_clones(clones, optimizer, var_list=learned)
+        scale = loss_scale.LossScale() if precision.scales_loss(runtime.dtype) else None
+        total_loss, gradients = model_deploy.optimize_clones(
+            clones, optimizer, var_list=learned, grad_loss=scale.value if scale else None
+        )
         total_loss, kept = precision.adapt_training_graph(
             runtime.device.kind, runtime.dtype, total_loss
         )
         update = Update(
-            optimizer, gradients, update_ops, moving_averages, kept, chosen.run.on_nan == 'skip'
+            optimizer,
+            gradients,
+            update_ops,
+            moving_averages,
+            kept,
+            chosen.run.on_nan == 'skip',
+            scale,
         )
         return build_step(
             global_step, total_loss, learning_rate, update, runtime.cluster, batches.tensors()

@@ -15,7 +15,7 @@ from runtime import folders, options
 from runtime.checkpoints import files, keeping, lock, sidecar, starting
 from runtime.devices import placement
 from runtime.input import input_errors
-from runtime.training import monitor, run_file, schedules, stopping
+from runtime.training import loss_scale, monitor, run_file, schedules, stopping
 from runtime.training.observers import NoObservers, Observers
 from runtime.training.session import SessionCreator
 from runtime.training.step import Step
@@ -146,6 +146,7 @@ class _Loop:
     reached = 0  # the last step that was finished
     last_good: str | None = None  # the newest checkpoint
     left_out = 0  # steps, because they were not finite
+    overflowed = 0  # steps left out, because their gradients were too large for the loss scale
     # Why no more is logged. The run then ends as at a signal: all workers after the same step.
     _failure: errors.OutputError | None = None
 
@@ -203,6 +204,7 @@ class _Loop:
             if values['failed']:
                 self._leave_out(values, reached)
             else:
+                self._look_at_scale(values, reached)
                 self._tell(self._observers.after_step, self._report(values))
             ending = bool(values['stop'])
             if ending and self._stop.number:
@@ -249,7 +251,19 @@ class _Loop:
             skipped=int(values.get('skipped', 0)),
             labels=values.get('labels'),
             left_out=self.left_out,
+            overflowed=self.overflowed,
+            loss_scale=float(values['loss_scale']) if 'loss_scale' in values else None,
         )
+
+    def _look_at_scale(self, values: Mapping[str, Any], reached: int) -> None:
+        """Counts a step that overflowed; NonFiniteLossError where no scale is low enough."""
+        self.overflowed += bool(values.get('overflowed'))
+        if values.get('loss_scale', loss_scale.LOWEST) < loss_scale.LOWEST:
+            good = self._after_nan()
+            raise errors.NonFiniteLossError(
+                f'The gradients overflow in fp16 at step {reached} even without a loss scale; '
+                f'{good}, or use --dtype=bf16'
+            )
 
     def _leave_out(self, values: Mapping[str, Any], reached: int) -> None:
         """Counts a step that was not finite; NonFiniteLossError where such steps end the run."""

@@ -32,6 +32,8 @@ class StepReport:
     skipped: int = 0  # records left out since the start of this session
     labels: Sequence[int] | None = None  # the lowest and the highest of the batch
     left_out: int = 0  # steps that were not finite, since the start of this session
+    overflowed: int = 0  # steps that were left out for the scale of the loss, likewise
+    loss_scale: float | None = None  # of the next step; None without one
 
 
 def say(line: str) -> None:
@@ -124,7 +126,7 @@ class Monitor:
     def _log(self, report: StepReport) -> None:
         length = self._length
         rates = self._logged_rates = self._rates(report)
-        record = {
+        record: dict[str, Any] = {
             'step': report.step,
             'loss': report.loss,
             'sec_per_step': rates['sec_per_step'],
@@ -135,6 +137,10 @@ class Monitor:
             'skipped_records': report.skipped,
             'left_out_steps': report.left_out,
         }
+        scale = ''
+        if report.loss_scale is not None:
+            record |= {'loss_scale': report.loss_scale, 'overflowed_steps': report.overflowed}
+            scale = f'  loss scale {report.loss_scale:g}  steps overflowed {report.overflowed}'
         time_left = record['sec_per_step'] * (length.total_steps - report.step)
         left = datetime.timedelta(seconds=round(time_left))
         line = (
@@ -144,7 +150,7 @@ class Monitor:
         )
         skipped = f'  skipped records {report.skipped}' if report.skipped else ''
         left_out = f'  steps left out {report.left_out}' if report.left_out else ''
-        say(f'{line.format(**record)}{skipped}{left_out}  time left {left}')
+        say(f'{line.format(**record)}{skipped}{left_out}{scale}  time left {left}')
         path = os.path.join(self._folder, METRICS_FILE)
         try:
             with tf.gfile.Open(path, 'a') as file:
