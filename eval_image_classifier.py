@@ -68,6 +68,7 @@ def evaluate(
             cluster,
             runtime.session_config(),
             run.master,
+            runtime.xla,
         )
     if cluster.rank == 0:
         evaluator.publish(result, run.eval_dir, evaluator.facts(chosen, parts, share))

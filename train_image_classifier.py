@@ -80,6 +80,7 @@ def train(chosen: options.Training, runtime: startup.Runtime) -> int:
                 origin.step,
             ),
             about=sidecar.of_training(chosen, parts),
+            compiled=runtime.xla,
         )
 
 

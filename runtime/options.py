@@ -16,6 +16,7 @@ LEARNING_RATE_DECAY_TYPES = ('fixed', 'exponential', 'polynomial', 'cosine', 'st
 OPTIMIZERS = ('adadelta', 'adagrad', 'adam', 'ftrl', 'momentum', 'sgd', 'rmsprop')
 DEVICES = ('auto', 'hpu', 'gpu', 'cpu')
 DTYPES = ('fp32', 'bf16', 'fp16')
+XLA_CHOICES = ('auto', 'on', 'off')
 DATA_ERRORS = ('stop', 'skip')
 GRADIENT_COMPRESSIONS = ('none', 'fp16')
 NAN_ANSWERS = ('stop', 'skip')
@@ -71,6 +72,11 @@ class DeviceOptions:
     )
     dtype: str = option(
         'fp32', 'precision of activations and gradients; fp16 on a GPU alone', choices=DTYPES
+    )
+    xla: str = option(
+        'auto',
+        'compile the graph with XLA, which a first start takes a minute or two for; auto: on a GPU',
+        choices=XLA_CHOICES,
     )
     bf16_config_path: str | None = option(
         None, 'JSON file for the bf16 conversion pass of the HPU', path='read'

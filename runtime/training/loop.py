@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -13,7 +14,7 @@ import tensorflow.compat.v1 as tf
 
 from runtime import folders, options
 from runtime.checkpoints import files, keeping, lock, sidecar, starting
-from runtime.devices import placement
+from runtime.devices import placement, xla
 from runtime.input import input_errors
 from runtime.training import loss_scale, monitor, run_file, schedules, stopping
 from runtime.training.observers import NoObservers, Observers
@@ -39,6 +40,7 @@ def run(
     look_at_placement: bool = False,
     facts: Mapping[str, Any] | None = None,
     about: sidecar.Sidecar | None = None,
+    compiled: bool = False,
 ) -> int:
     """Trains to the last step, saves, and returns the exit code.
 
@@ -46,7 +48,8 @@ def run(
     and saved first. After SIGUSR1 it is 0, so that mpirun lets all workers end. `explain` puts an
     error of the input pipeline into words. `look_at_placement` checks after the first step that the
     variables and the network are where they were put. `facts` go into run.json, which has none
-    without them; `about` goes beside each checkpoint.
+    without them; `about` goes beside each checkpoint. `compiled`: XLA compiles the step, which the
+    log tells.
 
     Where the data or a log fails, the steps since the last save are saved before the run ends.
 
@@ -67,8 +70,14 @@ def run(
         try:
             with tf.train.MonitoredSession(creator) as session:
                 observers.start(creator.first_step)
+                if compiled:
+                    loop.warm_up = time.monotonic()
+                    observers.say('XLA compiles the step')
                 loop.run(session, creator.session, creator.first_step, look_at_placement)
         except tf.errors.OpError as error:
+            failure = xla.failure(error) if compiled else ''
+            if failure:
+                raise errors.DeviceError(failure) from error
             mended = _expected(error, chosen, cluster, explain, loop.reached)
             if mended is None:
                 raise
@@ -145,6 +154,7 @@ class _Loop:
 
     reached = 0  # the last step that was finished
     last_good: str | None = None  # the newest checkpoint
+    warm_up: float | None = None  # when the compilation of the first step began
     left_out = 0  # steps, because they were not finite
     overflowed = 0  # steps left out, because their gradients were too large for the loss scale
     # Why no more is logged. The run then ends as at a signal: all workers after the same step.
@@ -200,6 +210,10 @@ class _Loop:
                     ) from error
                 raise
             reached = self.reached = int(values['step'])
+            if self.warm_up is not None:
+                taken = time.monotonic() - self.warm_up
+                self._tell(self._observers.say, f'the first step took {taken:.1f} s')
+                self.warm_up = None
             self._guard.beat(reached)
             if values['failed']:
                 self._leave_out(values, reached)

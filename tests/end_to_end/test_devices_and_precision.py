@@ -1,6 +1,7 @@
 """Devices and precision through the scripts: bf16 on the CPU, checkpoints, the doctor."""
 
 import json
+import re
 
 import numpy as np
 import processes
@@ -56,7 +57,7 @@ def test_a_gpu_trains_in_16_bits_and_changes_precision_at_every_resume(
     script, digits, trained, tmp_path
 ):
     def run(name, dtype, *arguments):
-        flags = ('--device=gpu', f'--dtype={dtype}', f'--dataset_dir={digits}')
+        flags = ('--device=gpu', '--xla=off', f'--dtype={dtype}', f'--dataset_dir={digits}')
         return script(
             'tests/end_to_end/software_gpu.py', name, *flags, *arguments, *processes.SMALL
         ).stdout
@@ -76,7 +77,7 @@ def test_a_gpu_trains_in_16_bits_and_changes_precision_at_every_resume(
     for dtype, folder in folders.items():
         processes.copy_of_run(trained, folder)
         shown = train(folder, dtype, 7)
-        assert f'device GPU (--device=gpu), {dtype}, 1 worker(s)' in shown
+        assert f'device GPU (--device=gpu), {dtype}, 1 worker' in shown
         assert ('  loss scale ' in shown) == (dtype == 'fp16')
     losses = {
         dtype: json.loads((folder / 'metrics.jsonl').read_text().splitlines()[-1])['loss']
@@ -99,6 +100,38 @@ def test_a_gpu_trains_in_16_bits_and_changes_precision_at_every_resume(
         f'--eval_dir={tmp_path / "eval"}',
     )
     assert 'images: 360/360' in shown
+
+
+@pytest.mark.slow
+def test_xla_on_a_cpu_compiles_the_step_to_the_same_losses(script, digits, tmp_path):
+    def train(xla):
+        folder = tmp_path / xla
+        shown = script(
+            'train_image_classifier.py',
+            f'--dataset_dir={digits}',
+            f'--train_dir={folder}',
+            f'--xla={xla}',
+            '--device=cpu',
+            '--max_number_of_steps=3',
+            '--log_every_n_steps=1',
+            *processes.PLAIN,
+            # XLA reads the environment when TensorFlow is imported.
+            fresh=xla == 'on',
+        ).stdout
+        return shown, [json.loads(line)['loss'] for line in (folder / 'metrics.jsonl').open()]
+
+    shown, losses = train('on')
+    lines = shown.splitlines()
+    assert lines[0] == 'device CPU (--device=cpu), fp32, XLA, 1 worker(s)'
+    place = lines.index('XLA compiles the step')
+    assert re.fullmatch(r'the first step took \d+\.\d s', lines[place + 1])
+    assert lines[place + 2].startswith('global step 1: ')
+    plain, expected = train('auto')
+    assert 'XLA' not in plain
+    assert 'first step took' not in plain
+    # XLA draws other masks of dropout.
+    assert losses == pytest.approx(expected, rel=0.01)
+    assert losses != expected
 
 
 def test_fp16_without_a_gpu_is_one_line(script, tmp_path):
