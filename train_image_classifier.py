@@ -25,6 +25,8 @@ def main() -> int:
         raise errors.UsageError(
             '--num_clones with --use_horovod: one worker drives one device; start more workers'
         )
+    if chosen.workers.use_horovod and chosen.run.steps_per_run > 1:
+        raise errors.UsageError('--steps_per_run with --use_horovod: workers meet after each step')
     return train(chosen, startup.start(chosen.device, chosen.workers))
 
 

@@ -385,6 +385,12 @@ class TrainingRunOptions:
         '/tmp/tfmodel/', 'folder of checkpoints and logs; a run resumes there', path='written'
     )
     max_number_of_steps: int = option(500, 'stop at this step', at_least=1)
+    steps_per_run: int = option(
+        1,
+        'steps in one run of the session, a loop in the graph, so that a card need not wait for '
+        'the host after each; signals and losses that are not finite are acted on after as many',
+        at_least=1,
+    )
     seed: int = option(0, 'seed of weights, shuffling, augmentation and dropout', at_least=0)
     log_every_n_steps: int = option(10, 'steps between two log lines', at_least=1)
     save_summaries_secs: int = option(600, 'seconds between TensorBoard summaries', at_least=1)

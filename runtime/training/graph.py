@@ -4,7 +4,7 @@
 2. `add_input`: this worker's batches.
 3. `add_clones`: the network and its losses, once per clone.
 4. `rewrite_forward_pass`: before there are gradients, which would keep what is replaced.
-5. `add_step`: gradients, precision (which needs them), update.
+5. `add_step`: gradients, precision (which needs them), update, and a loop around it all.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from runtime.training import (
     loss_scale,
     optimizers,
     randomness,
+    repetition,
     schedules,
 )
 from runtime.training.step import Step, Update, build_step
@@ -131,6 +132,8 @@ def add_step(
             chosen.run.on_nan == 'skip',
             scale,
         )
-        return build_step(
+        step = build_step(
             global_step, total_loss, learning_rate, update, runtime.cluster, batches.tensors()
         )
+    most = chosen.run.steps_per_run
+    return repetition.repeated(step, most) if most > 1 else step

@@ -32,6 +32,7 @@ class StepReport:
     skipped: int = 0  # records left out since the start of this session
     labels: Sequence[int] | None = None  # the lowest and the highest of the batch
     left_out: int = 0  # steps that were not finite, since the start of this session
+    late: float = 0.0  # how many seconds ago it was done, since several steps are told at once
     overflowed: int = 0  # steps that were left out for the scale of the loss, likewise
     loss_scale: float | None = None  # of the next step; None without one
 
@@ -85,14 +86,14 @@ class Monitor:
         for doubt in found:
             say(f'warning: {doubt}')
         self._waited += report.data_wait_secs
-        self._unwritten, self._stepped_time = report, time.monotonic()
+        self._unwritten, self._stepped_time = report, time.monotonic() - report.late
         due = report.step % self._every == 0 or report.step == self._length.total_steps
         if due:
             self._log(report)
         if not self._any_step_seen and self._unwritten:
             self._write_summaries(report, {})  # Without a rate, which would be that of a start.
         if due or not self._any_step_seen:
-            self._mark(report.step)
+            self._mark(report.step, report.late)
         self._any_step_seen = True
 
     def close(self) -> None:
@@ -107,8 +108,8 @@ class Monitor:
         finally:
             self._summaries.close()
 
-    def _mark(self, step: int) -> None:
-        self._marked_time, self._marked_step = time.monotonic(), step
+    def _mark(self, step: int, late: float = 0.0) -> None:
+        self._marked_time, self._marked_step = time.monotonic() - late, step
         self._waited = 0.0
 
     def _rates(self, report: StepReport) -> dict[str, float]:

@@ -36,6 +36,10 @@ class Step:
     save_requested: Any  # bool placeholder, fed true where a checkpoint is due after the step
     weights_finite: Any  # bool scalar, run before each save
     averages: MovingAverages | None
+    # Of several steps in a run (repetition.py), which have an axis of steps in the fetches:
+    count: Any = None  # int32 placeholder, fed their number
+    most: int = 1
+    reached: Any = None  # the global step, outside of them
 
 
 def build_step(

@@ -12,7 +12,7 @@ import tensorflow.compat.v1 as tf
 import slim
 from runtime import options
 from runtime.checkpoints import averages, starting
-from runtime.training import loop, loss_scale, randomness, schedules, stopping
+from runtime.training import loop, loss_scale, randomness, repetition, schedules, stopping
 from runtime.training import step as step_lib
 from runtime.workers import cluster
 from slim import errors
@@ -92,6 +92,8 @@ def train(
         )
         rate = tf.constant(learning_rate)
         step = step_lib.build_step(global_step, loss, rate, update, cluster.SingleProcess())
+        if flags.run.steps_per_run > 1:
+            step = repetition.repeated(step, flags.run.steps_per_run)
         origin = starting.origin(flags.run.train_dir, tuned_from)
         start = starting.start(origin, options.FineTuningOptions(checkpoint_path=tuned_from))
         return loop.run(flags, length, start, step, cluster.SingleProcess())
@@ -232,6 +234,72 @@ def test_the_statistics_of_a_network_are_held_back_or_it_is_refused():
         strange = tf.Variable(0.0, use_resource=False).assign(1.0)
         with pytest.raises(errors.UsageError, match='a step cannot be left out, as --on_nan=skip'):
             step_lib.hold_back([strange], tf.constant(True))
+
+
+def test_several_steps_in_a_run_give_the_same_bits_and_save_where_they_should(tmp_path, capsys):
+    saving = {'save_interval_steps': 5, 'keep_checkpoint_max': 0}
+    train(tmp_path / 'one', steps=13, **saving)
+    lines = capsys.readouterr().out.splitlines()
+    train(tmp_path / 'four', steps=13, steps_per_run=4, **saving)
+    assert [
+        line[:30] for line in capsys.readouterr().out.replace('/four/', '/one/').splitlines()
+    ] == [line[:30] for line in lines]
+    for step in (5, 10, 13):
+        found, expected = (
+            tf.train.load_checkpoint(str(tmp_path / name / f'model.ckpt-{step}'))
+            for name in ('four', 'one')
+        )
+        for name in expected.get_variable_to_shape_map():
+            np.testing.assert_array_equal(found.get_tensor(name), expected.get_tensor(name))
+    # And a resume, off the beat.
+    train(tmp_path / 'parts', steps=3, steps_per_run=2)
+    train(tmp_path / 'parts', steps=13, steps_per_run=4)
+    assert_equal(values(tmp_path / 'parts'), values(tmp_path / 'one'))
+    losses = [
+        [json.loads(line)['loss'] for line in (tmp_path / name / 'metrics.jsonl').open()]
+        for name in ('four', 'one')
+    ]
+    assert losses[0] == losses[1]
+
+
+def test_a_loss_that_is_not_finite_amid_several_steps(tmp_path):
+    """The step is named; with --on_nan=skip the steps after it are those of a run one by one."""
+    several = {'poison_step': 5, 'steps_per_run': 4}
+    train(tmp_path, steps=3)
+    with pytest.raises(errors.NonFiniteLossError, match=r'nan at step 6 with learning rate 0.01'):
+        train(tmp_path, steps=9, **several)
+    assert tf.train.latest_checkpoint(str(tmp_path)).endswith('model.ckpt-3')
+    train(tmp_path / 'four', steps=9, on_nan='skip', scaled=True, **several)
+    train(tmp_path / 'one', steps=9, on_nan='skip', scaled=True, poison_step=5)
+    assert_equal(values(tmp_path / 'four'), values(tmp_path / 'one'))
+
+
+def test_records_that_end_amid_several_steps_leave_those_before_them_saved(tmp_path):
+    def batch():
+        ending = tf.data.Dataset.range(6)
+        iterator = tf.data.make_initializable_iterator(ending)
+        tf.add_to_collection(tf.GraphKeys.TABLE_INITIALIZERS, iterator.initializer)
+        return iterator.get_next()
+
+    with pytest.raises(errors.DataError, match='The records have ended after step 6'):
+        train(tmp_path / 'four', steps=9, steps_per_run=4, also_needs=batch)
+    train(tmp_path / 'one', steps=6)
+    assert_equal(values(tmp_path / 'four'), values(tmp_path / 'one'))
+
+
+def test_a_signal_amid_several_steps_ends_the_run_with_the_next_one(tmp_path, capsys):
+    def interrupt():
+        def at_step_2(step):
+            if step == 1:
+                os.kill(os.getpid(), signal.SIGTERM)
+            return np.float32(0)
+
+        step = tf.train.get_global_step().read_value()
+        return tf.numpy_function(at_step_2, [step], tf.float32)
+
+    assert train(tmp_path, steps=30, steps_per_run=4, also_needs=interrupt) == 128 + signal.SIGTERM
+    assert 'SIGTERM: stopping after step 5' in capsys.readouterr().out
+    assert tf.train.latest_checkpoint(str(tmp_path)).endswith('model.ckpt-5')
 
 
 def without_scale(values):
