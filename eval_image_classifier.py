@@ -22,7 +22,8 @@ def main() -> int:
     """Reads the flags and evaluates; returns the exit code."""
     chosen = flags.read(options.Evaluation)
     flags.require('dataset_dir', 'folder of the TFRecord files')
-    return evaluate(chosen, startup.start(chosen.device, chosen.workers))
+    runtime = startup.start(chosen.device, chosen.workers)
+    return evaluate(runtime.with_threads(chosen, flags.chosen_by_user()), runtime)
 
 
 def evaluate(

@@ -8,6 +8,7 @@ import re
 import sys
 import tempfile
 import warnings
+from collections.abc import Collection
 from typing import Any
 
 from runtime import options
@@ -30,6 +31,16 @@ class Runtime:
         compiled = ', XLA' if self.xla else ''
         device = f'device {self.device.kind} ({self.device.reason}), {shown}{compiled}'
         return '\n'.join((*self.changed, device))
+
+    def with_threads(self, chosen: Any, given: Collection[str]) -> Any:
+        """The option class with a thread for each of this worker's cores to make images with, and
+        no fewer than the default, unless `--num_preprocessing_threads` is among the `given` flags.
+        """
+        if 'num_preprocessing_threads' in given:
+            return chosen
+        threads = self.cluster.threads or len(os.sched_getaffinity(0))
+        wanted = max(threads, chosen.input.num_preprocessing_threads)
+        return options.with_values(chosen, {'num_preprocessing_threads': wanted})
 
     def session_config(self) -> Any:
         """ConfigProto of sessions. Cards leave to the CPU what they have no kernel for."""

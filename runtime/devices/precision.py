@@ -66,6 +66,13 @@ def adapt_network(
     return half.computing_in(dtype, network_fn)
 
 
+def image_type(device_type: str, dtype: str) -> str:
+    """What images travel to the device in: half the bytes where the network computes in 16 bits."""
+    if device_type != 'GPU':
+        return 'float32'
+    return {'bf16': 'bfloat16', 'fp16': 'float16'}.get(dtype, 'float32')
+
+
 def scales_loss(dtype: str) -> bool:
     """Whether gradients of this precision need a loss scale: bf16 has the range of fp32."""
     return dtype == 'fp16'

@@ -45,6 +45,7 @@ def add_share(
         parts.network.image_size,
         chosen.dataset.labels_offset,
         flags.num_preprocessing_threads,
+        precision.image_type(runtime.device.kind, runtime.dtype),
     )
     with tf.device('/device:CPU:0'):
         pipeline = inputs.evaluation_batches(

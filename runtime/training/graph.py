@@ -43,7 +43,7 @@ def begin(chosen: options.Training) -> tuple[model_deploy.DeploymentConfig, tf.V
 def add_input(
     chosen: options.Training,
     parts: Any,
-    cluster: Cluster,
+    runtime: startup.Runtime,
     first_step: int,
     places: model_deploy.DeploymentConfig,
 ) -> feed.Feed:
@@ -53,6 +53,7 @@ def add_input(
         parts.network.image_size,
         chosen.dataset.labels_offset,
         chosen.input.num_preprocessing_threads,
+        precision.image_type(runtime.device.kind, runtime.dtype),
         chosen.input.deterministic,
     )
     reading = inputs.Reading(
@@ -64,7 +65,7 @@ def add_input(
         chosen.run.seed,
         first_step,
         chosen.clones.num_clones,
-        inputs.Shard(cluster.rank, cluster.size),
+        inputs.Shard(runtime.cluster.rank, runtime.cluster.size),
         reading,
     )
     mixer = mixing.mixer(chosen.augmentation, parts.network.num_classes, chosen.run.seed)

@@ -78,7 +78,7 @@ def run(
                 loop.run(session, creator.session, creator.first_step, look_at_placement)
         except tf.errors.OpError as error:
             failure = xla.failure(error) if compiled else ''
-            if failure:
+            if failure and not isinstance(error, tf.errors.ResourceExhaustedError):
                 raise errors.DeviceError(failure) from error
             mended = _expected(error, chosen, cluster, explain, loop.reached)
             if mended is None:
@@ -142,6 +142,7 @@ def _expected(
     if isinstance(error, tf.errors.ResourceExhaustedError):
         return errors.DeviceError(
             f'The memory of the device is not enough: lower --batch_size={chosen.input.batch_size}'
+            + (', or give --dtype=bf16, which takes half' if chosen.device.dtype == 'fp32' else '')
         )
     return None
 

@@ -141,6 +141,19 @@ def test_fp16_without_a_gpu_is_one_line(script, tmp_path):
         assert '--dtype=fp16 is for a GPU, but this run computes on CPU: use --dtype=bf16' in line
 
 
+def test_more_clones_than_cards_are_one_line(script, tmp_path):
+    shown = script(
+        'tests/end_to_end/software_gpu.py',
+        'train_image_classifier.py',
+        '--device=gpu',
+        '--num_clones=4',
+        f'--dataset_dir={tmp_path}',
+        code=2,
+    )
+    (line,) = shown.stderr.splitlines()
+    assert '--num_clones=4 is one clone for each card, but TensorFlow lists 0 GPU(s)' in line
+
+
 def test_the_doctor_says_what_is_missing_and_what_mends_it(script):
     shown = script('doctor.py', '--device=cpu', fresh=True).stdout
     assert '--device=cpu can train here' in shown

@@ -368,6 +368,21 @@ def test_a_run_takes_up_and_drops_the_scale_where_it_resumes(tmp_path):
     assert_equal(without_scale(held), values(tmp_path / 'plain'))
 
 
+def test_too_little_memory_names_the_batch_and_the_precision_that_would_help(tmp_path):
+    def none_left():
+        def allocate():
+            raise MemoryError('out of it')
+
+        return tf.numpy_function(allocate, [], tf.float32)
+
+    with pytest.raises(errors.DeviceError) as failure:
+        train(tmp_path, steps=1, also_needs=none_left)
+    assert str(failure.value) == (
+        'The memory of the device is not enough: lower --batch_size=4, or give --dtype=bf16, which '
+        'takes half'
+    )
+
+
 def test_weights_that_overflow_in_the_last_update_are_not_saved(tmp_path):
     with pytest.raises(errors.NonFiniteLossError, match='after step 1'):
         train(tmp_path, steps=1, learning_rate=float('inf'))
