@@ -12,7 +12,15 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-LEARNING_RATE_DECAY_TYPES = ('fixed', 'exponential', 'polynomial', 'cosine', 'step')
+LEARNING_RATE_DECAY_TYPES = (
+    'fixed',
+    'exponential',
+    'polynomial',
+    'cosine',
+    'cosine_annealing',
+    'cosine_annealing_by_epoch',
+    'step',
+)
 OPTIMIZERS = ('adadelta', 'adagrad', 'adam', 'ftrl', 'momentum', 'sgd', 'rmsprop')
 DEVICES = ('auto', 'hpu', 'gpu', 'cpu')
 DTYPES = ('fp32', 'bf16', 'fp16')
@@ -205,7 +213,10 @@ class InputOptions:
     )
     use_grayscale: bool = option(False, 'feed one channel instead of three')
     num_preprocessing_threads: int = option(
-        4, 'images decoded in parallel; 0 lets tf.data choose', at_least=0
+        4,
+        'images decoded in parallel; 0 lets tf.data choose; not given: as many as there are cores, '
+        'and no fewer than 4',
+        at_least=0,
     )
     fused_decoding: bool = option(
         True, 'decode only what the crop needs; off: decode whole images, as the classic suite'
@@ -304,7 +315,10 @@ class ScheduleOptions:
         0.98, 'factor of each exponential or step decay', above=0
     )
     num_epochs_per_decay: float = option(
-        2.5, 'epochs between exponential decays; length of the polynomial decay', above=0
+        2.5,
+        'epochs between exponential decays, and between those of cosine_annealing_by_epoch; length '
+        'of the polynomial decay',
+        above=0,
     )
     lr_scaling: str = option(
         'linear',

@@ -48,7 +48,7 @@ _FREE = frozenset(
     }
 )
 # The end of a run is where it stops; only these schedules also bend to it.
-_BENT_TO_THE_END = ('cosine',)
+_BENT_TO_THE_END = ('cosine', 'cosine_annealing', 'cosine_annealing_by_epoch')
 
 
 def facts(
