@@ -22,7 +22,8 @@ def main() -> int:
     """Reads the flags and evaluates; returns the exit code."""
     chosen = flags.read(options.Evaluation)
     flags.require('dataset_dir', 'folder of the TFRecord files')
-    return evaluate(chosen, startup.start(chosen.device, chosen.workers))
+    runtime = startup.start(chosen.device, chosen.workers)
+    return evaluate(runtime.with_threads(chosen, flags.chosen_by_user()), runtime)
 
 
 def evaluate(
@@ -68,6 +69,7 @@ def evaluate(
             cluster,
             runtime.session_config(),
             run.master,
+            runtime.xla,
         )
     if cluster.rank == 0:
         evaluator.publish(result, run.eval_dir, evaluator.facts(chosen, parts, share))

@@ -12,6 +12,7 @@ is finished and saved first).
 from __future__ import annotations
 
 from runtime import app, flags, options, startup
+from runtime.devices import devices
 from slim import errors
 
 flags.define(options.Training)
@@ -25,7 +26,11 @@ def main() -> int:
         raise errors.UsageError(
             '--num_clones with --use_horovod: one worker drives one device; start more workers'
         )
-    return train(chosen, startup.start(chosen.device, chosen.workers))
+    if chosen.workers.use_horovod and chosen.run.steps_per_run > 1:
+        raise errors.UsageError('--steps_per_run with --use_horovod: workers meet after each step')
+    runtime = startup.start(chosen.device, chosen.workers)
+    devices.check_clones(chosen.clones)
+    return train(runtime.with_threads(chosen, flags.chosen_by_user()), runtime)
 
 
 def train(chosen: options.Training, runtime: startup.Runtime) -> int:
@@ -55,8 +60,8 @@ def train(chosen: options.Training, runtime: startup.Runtime) -> int:
 
     with tf.Graph().as_default():
         places, global_step = graph.begin(chosen)
-        batches = graph.add_input(chosen, parts, cluster, origin.step, places)
-        clones = graph.add_clones(chosen, parts, batches, places)
+        batches = graph.add_input(chosen, parts, runtime, origin.step, places)
+        clones = graph.add_clones(chosen, runtime, parts, batches, places)
         graph.rewrite_forward_pass(chosen, cluster, global_step)
         step = graph.add_step(chosen, runtime, schedule, clones, batches, places)
         start = agreement.start(cluster, origin, chosen.tuning)
@@ -80,6 +85,7 @@ def train(chosen: options.Training, runtime: startup.Runtime) -> int:
                 origin.step,
             ),
             about=sidecar.of_training(chosen, parts),
+            compiled=runtime.xla,
         )
 
 

@@ -184,7 +184,7 @@ def _dataset_config(chosen: options.Trainer, given: set[str]) -> dataset_configs
 def _train(asked: tuple[options.Trainer, set[str]]) -> tuple[tf_keras.callbacks.History, int]:
     chosen, given = asked
     runtime = startup.start(
-        runtime_options.DeviceOptions(device=chosen.further.device), chosen.workers
+        runtime_options.DeviceOptions(device=chosen.further.device, xla='off'), chosen.workers
     )
 
     from mobilenet.training import run

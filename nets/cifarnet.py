@@ -12,7 +12,7 @@ from __future__ import annotations
 import tensorflow.compat.v1 as tf
 
 import slim
-from nets import checks, plain_stack, training_form
+from nets import checks, full_precision, plain_stack, training_form
 from nets.network import Network
 from nets.plain_stack import layer
 
@@ -77,7 +77,7 @@ def cifarnet(
         if not num_classes:
             return net, end_points
         logits = slim.fully_connected(
-            net,
+            full_precision.in_float32(net),
             num_classes,
             biases_initializer=tf.zeros_initializer(),
             weights_initializer=trunc_normal(1 / 192.0),

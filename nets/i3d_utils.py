@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import tensorflow.compat.v1 as tf
 
 import slim
-from nets import checks, training_form
+from nets import checks, full_precision, training_form
 from slim import errors
 
 add_arg_scope = slim.add_arg_scope
@@ -366,7 +366,7 @@ def inception_v1_3d(
                 return net, end_points
             net = slim.dropout(net, keep_prob=dropout_keep_prob, scope='Dropout_0b')
             logits = slim.conv3d(
-                net,
+                full_precision.in_float32(net),
                 num_classes,
                 [1, 1, 1],
                 activation_fn=None,

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import tensorflow.compat.v1 as tf
 
 import slim
-from nets import checks
+from nets import checks, full_precision
 from slim import errors
 
 
@@ -267,6 +267,7 @@ def reduced_kernel(net: tf.Tensor, kernel: Sequence[int]) -> Sequence[int]:
 
 def convolutional_logits(net, num_classes, spatial_squeeze, scope, **kwargs):
     """A 1x1 convolution alone; `spatial_squeeze` takes height and width, both 1, away."""
+    net = full_precision.in_float32(net)
     logits = slim.conv2d(
         net, num_classes, [1, 1], activation_fn=None, normalizer_fn=None, scope=scope, **kwargs
     )
@@ -328,6 +329,7 @@ def dense_auxiliary_logits(net, num_classes, pool_scope, conv_scope, logits_scop
         net = slim.conv2d(net, 128, [1, 1], scope='Conv2d_1b_1x1')
         net = slim.conv2d(net, 768, net.shape.as_list()[1:3], padding='VALID', scope=conv_scope)
         net = slim.flatten(net)
+        net = full_precision.in_float32(net)
         return slim.fully_connected(net, num_classes, activation_fn=None, scope=logits_scope)
 
 
@@ -351,6 +353,7 @@ def dense_logits(net, end_points, num_classes):
       (logits, end_points), the logits float32 [batch, num_classes].
     """
     end_points['PreLogitsFlatten'] = net
+    net = full_precision.in_float32(net)
     logits = slim.fully_connected(net, num_classes, activation_fn=None, scope='Logits')
     end_points['Logits'] = logits
     end_points['Predictions'] = tf.nn.softmax(logits, name='Predictions')

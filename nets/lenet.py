@@ -11,7 +11,7 @@ from __future__ import annotations
 import tensorflow.compat.v1 as tf
 
 import slim
-from nets import checks, plain_stack, training_form
+from nets import checks, full_precision, plain_stack, training_form
 from nets.network import Network
 from nets.plain_stack import layer
 
@@ -60,6 +60,7 @@ def lenet(
         with training_form.form_scope(is_training, slim.dropout):
             net = slim.dropout(net, keep_prob=dropout_keep_prob, scope='dropout3')
         end_points['dropout3'] = net
+        net = full_precision.in_float32(net)
         logits = slim.fully_connected(net, num_classes, activation_fn=None, scope='fc4')
         end_points['Logits'] = logits
     if prediction_fn:

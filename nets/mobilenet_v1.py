@@ -22,7 +22,7 @@ from typing import Any
 import tensorflow.compat.v1 as tf
 
 import slim
-from nets import checks, training_form
+from nets import checks, full_precision, training_form
 from nets.mobilenet import architectures, conv_blocks
 from nets.mobilenet import mobilenet as lib
 from nets.network import Network
@@ -198,7 +198,7 @@ def mobilenet_v1(
                 return net, end_points
             net = slim.dropout(net, keep_prob=dropout_keep_prob, scope='Dropout_1b')
             logits = slim.conv2d(
-                net,
+                full_precision.in_float32(net),
                 num_classes,
                 [1, 1],
                 activation_fn=None,

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import tensorflow.compat.v1 as tf
 
 import slim
-from nets import checks, training_form
+from nets import checks, full_precision, training_form
 from slim import errors
 
 trunc_normal = functools.partial(tf.truncated_normal_initializer, 0.0)  # of a standard deviation
@@ -111,7 +111,7 @@ def build_imagenet_stack(
                     return net, end_points
                 net = dropout(net, scope='dropout7')
                 net = slim.conv2d(
-                    net,
+                    full_precision.in_float32(net),
                     num_classes,
                     [1, 1],
                     activation_fn=None,

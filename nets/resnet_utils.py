@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import tensorflow.compat.v1 as tf
 
 import slim
-from nets import checks, training_form
+from nets import checks, full_precision, training_form
 from nets.mobilenet.conv_blocks import fixed_padding
 from nets.striding import Striding
 
@@ -211,6 +211,7 @@ def head(
         net = tf.reduce_mean(net, [1, 2], keepdims=True, name='pool5')
         end_points['global_pool'] = net
     if num_classes:
+        net = full_precision.in_float32(net)
         net = slim.conv2d(
             net, num_classes, [1, 1], activation_fn=None, normalizer_fn=None, scope='logits'
         )

@@ -12,10 +12,19 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-LEARNING_RATE_DECAY_TYPES = ('fixed', 'exponential', 'polynomial', 'cosine', 'step')
+LEARNING_RATE_DECAY_TYPES = (
+    'fixed',
+    'exponential',
+    'polynomial',
+    'cosine',
+    'cosine_annealing',
+    'cosine_annealing_by_epoch',
+    'step',
+)
 OPTIMIZERS = ('adadelta', 'adagrad', 'adam', 'ftrl', 'momentum', 'sgd', 'rmsprop')
 DEVICES = ('auto', 'hpu', 'gpu', 'cpu')
-DTYPES = ('fp32', 'bf16')
+DTYPES = ('fp32', 'bf16', 'fp16')
+XLA_CHOICES = ('auto', 'on', 'off')
 DATA_ERRORS = ('stop', 'skip')
 GRADIENT_COMPRESSIONS = ('none', 'fp16')
 NAN_ANSWERS = ('stop', 'skip')
@@ -69,7 +78,14 @@ class DeviceOptions:
     device: str = option(
         'auto', 'device that computes; auto takes HPU, then GPU, then CPU', choices=DEVICES
     )
-    dtype: str = option('fp32', 'precision of activations and gradients', choices=DTYPES)
+    dtype: str = option(
+        'fp32', 'precision of activations and gradients; fp16 on a GPU alone', choices=DTYPES
+    )
+    xla: str = option(
+        'auto',
+        'compile the graph with XLA, which a first start takes a minute or two for; auto: on a GPU',
+        choices=XLA_CHOICES,
+    )
     bf16_config_path: str | None = option(
         None, 'JSON file for the bf16 conversion pass of the HPU', path='read'
     )
@@ -197,7 +213,10 @@ class InputOptions:
     )
     use_grayscale: bool = option(False, 'feed one channel instead of three')
     num_preprocessing_threads: int = option(
-        4, 'images decoded in parallel; 0 lets tf.data choose', at_least=0
+        4,
+        'images decoded in parallel; 0 lets tf.data choose; not given: as many as there are cores, '
+        'and no fewer than 4',
+        at_least=0,
     )
     fused_decoding: bool = option(
         True, 'decode only what the crop needs; off: decode whole images, as the classic suite'
@@ -296,7 +315,10 @@ class ScheduleOptions:
         0.98, 'factor of each exponential or step decay', above=0
     )
     num_epochs_per_decay: float = option(
-        2.5, 'epochs between exponential decays; length of the polynomial decay', above=0
+        2.5,
+        'epochs between exponential decays, and between those of cosine_annealing_by_epoch; length '
+        'of the polynomial decay',
+        above=0,
     )
     lr_scaling: str = option(
         'linear',
@@ -377,6 +399,12 @@ class TrainingRunOptions:
         '/tmp/tfmodel/', 'folder of checkpoints and logs; a run resumes there', path='written'
     )
     max_number_of_steps: int = option(500, 'stop at this step', at_least=1)
+    steps_per_run: int = option(
+        1,
+        'steps in one run of the session, a loop in the graph, so that a card need not wait for '
+        'the host after each; signals and losses that are not finite are acted on after as many',
+        at_least=1,
+    )
     seed: int = option(0, 'seed of weights, shuffling, augmentation and dropout', at_least=0)
     log_every_n_steps: int = option(10, 'steps between two log lines', at_least=1)
     save_summaries_secs: int = option(600, 'seconds between TensorBoard summaries', at_least=1)

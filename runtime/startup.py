@@ -8,6 +8,7 @@ import re
 import sys
 import tempfile
 import warnings
+from collections.abc import Collection
 from typing import Any
 
 from runtime import options
@@ -20,20 +21,32 @@ class Runtime:
     device: Any  # devices.Device
     cluster: Any  # cluster.Cluster
     dtype: str = 'fp32'
+    xla: bool = False  # whether sessions compile their graphs
     changed: tuple[str, ...] = ()  # what the environment was given for the device
 
     def __str__(self) -> str:
         from runtime.devices import precision
 
         shown = precision.describe(self.device.kind, self.dtype)
-        device = f'device {self.device.kind} ({self.device.reason}), {shown}'
+        compiled = ', XLA' if self.xla else ''
+        device = f'device {self.device.kind} ({self.device.reason}), {shown}{compiled}'
         return '\n'.join((*self.changed, device))
+
+    def with_threads(self, chosen: Any, given: Collection[str]) -> Any:
+        """The option class with a thread for each of this worker's cores to make images with, and
+        no fewer than the default, unless `--num_preprocessing_threads` is among the `given` flags.
+        """
+        if 'num_preprocessing_threads' in given:
+            return chosen
+        threads = self.cluster.threads or len(os.sched_getaffinity(0))
+        wanted = max(threads, chosen.input.num_preprocessing_threads)
+        return options.with_values(chosen, {'num_preprocessing_threads': wanted})
 
     def session_config(self) -> Any:
         """ConfigProto of sessions. Cards leave to the CPU what they have no kernel for."""
         import tensorflow.compat.v1 as tf
 
-        from runtime.devices import precision
+        from runtime.devices import precision, xla
 
         config = tf.ConfigProto(
             allow_soft_placement=self.device.kind != 'CPU',
@@ -43,6 +56,8 @@ class Runtime:
             # One process uses one card: the host's workers take them in turn.
             config.gpu_options.visible_device_list = str(self.cluster.local_rank)
         precision.configure(config, self.device.kind, self.dtype)
+        if self.xla:
+            xla.configure(config)
         return config
 
 
@@ -56,18 +71,20 @@ def start(device: options.DeviceOptions, workers: options.WorkerOptions | None =
     Raises:
       DeviceError, UsageError: the device, its precision or the workers are not to be had.
     """
-    from runtime.devices import devices, precision
+    from runtime.devices import devices, precision, xla
 
     precision.check_flags(device)
     changed = devices.prepare_environment(device)
+    changed += xla.prepare_environment(device, devices.package_version('tensorflow'))
     # Only now: TensorFlow must see the environment.
     import_tensorflow_quietly()
     from runtime.workers import cluster as cluster_lib
 
     chosen = devices.choose(device.device)
     precision.check_device(chosen.kind, device)
+    compiled = xla.is_on(chosen.kind, device.xla)
     cluster = cluster_lib.start(workers or options.WorkerOptions())
-    return Runtime(chosen, cluster, device.dtype, tuple(changed))
+    return Runtime(chosen, cluster, device.dtype, compiled, tuple(changed))
 
 
 # What TensorFlow writes on each start whatever TF_CPP_MIN_LOG_LEVEL says.

@@ -15,6 +15,8 @@ import sys
 import types
 from typing import Any
 
+# Of a tensor: the variable that a layer has it for. Of a graph: those regularized by that.
+_STANDS_FOR = 'stands_for_variable'
 _LEGACY_LAYERS = ('base', 'convolutional', 'core', 'normalization', 'pooling')
 
 
@@ -113,6 +115,33 @@ def _swapping_on_change(swap_class: Any) -> Any:
     return swap_on_change
 
 
+def _regularize_variables_themselves() -> None:
+    """Where a layer was given a `stand_in`, the regularizer sees the variable, once per variable.
+
+    A layer regularizes each variable that is new to it, and every cast is new.
+    """
+    for keras in ('tf_keras.src', 'tensorflow.python.keras'):
+        layer: Any = importlib.import_module(f'{keras}.engine.base_layer_v1').Layer
+        layer._handle_weight_regularization = _regularizing_once(
+            layer._handle_weight_regularization
+        )
+
+
+def _regularizing_once(handle: Any) -> Any:
+    @functools.wraps(handle)
+    def handle_once(layer: Any, name: str, variable: Any, regularizer: Any) -> None:
+        stood_for = getattr(variable, _STANDS_FOR, None)
+        if stood_for is None:
+            handle(layer, name, variable, regularizer)
+            return
+        seen = variable.graph.get_collection_ref(_STANDS_FOR)
+        if stood_for.name not in seen:
+            seen.append(stood_for.name)
+            handle(layer, name, stood_for, regularizer)
+
+    return handle_once
+
+
 def _restore_moved_names() -> None:
     """Attributes that tf-slim reads from tensorflow.python modules which no longer carry them."""
     import tensorflow as tf
@@ -144,8 +173,15 @@ def repaired_tf_slim() -> types.ModuleType:
     _answer_quickly_in_graphs()
     _compare_graph_variables_by_identity()
     _swap_layer_classes_on_change()
+    _regularize_variables_themselves()
     _restore_moved_names()
     return importlib.import_module('tf_slim')
+
+
+def stand_in(tensor: Any, variable: Any) -> Any:
+    """`tensor`, which a layer takes for the variable; regularizers get the variable itself."""
+    setattr(tensor, _STANDS_FOR, variable)
+    return tensor
 
 
 def replace_input(operation: Any, index: int, tensor: Any) -> None:

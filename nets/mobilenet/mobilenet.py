@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import tensorflow.compat.v1 as tf
 
 import slim
-from nets import checks, training_form
+from nets import checks, full_precision, training_form
 from nets.mobilenet import conv_blocks
 from nets.striding import Striding
 from slim import errors
@@ -238,7 +238,7 @@ def mobilenet(
             with training_form.form_scope(is_training, slim.dropout):
                 net = slim.dropout(net, scope='Dropout')
             logits = slim.conv2d(
-                net,
+                full_precision.in_float32(net),
                 num_classes,
                 [1, 1],
                 activation_fn=None,

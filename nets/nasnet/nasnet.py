@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import tensorflow.compat.v1 as tf
 
 import slim
-from nets import checks, training_form
+from nets import checks, full_precision, training_form
 from nets.nasnet import nasnet_utils
 from nets.nasnet.hparams import HParams
 from nets.network import Network
@@ -180,6 +180,7 @@ def _aux_head(net, num_classes, activation_fn, number):
             net = activation_fn(slim.batch_norm(net, scope='aux_bn0'))
             net = slim.conv2d(net, 768, nasnet_utils.image_size(net), padding='VALID')
             net = activation_fn(slim.batch_norm(net, scope='aux_bn1'))
+            net = full_precision.in_float32(net)
             return slim.fully_connected(slim.flatten(net), num_classes)
 
 
@@ -200,7 +201,7 @@ def _layers(images, stem, cells, hparams, num_classes, aux_cell, current_step):
         yield 'global_pool', net
         if num_classes:
             net = slim.dropout(net, keep_prob=hparams.dense_dropout_keep_prob, scope='dropout')
-            logits = slim.fully_connected(net, num_classes)
+            logits = slim.fully_connected(full_precision.in_float32(net), num_classes)
             yield 'Logits', logits
             yield 'Predictions', tf.nn.softmax(logits, name='predictions')
 

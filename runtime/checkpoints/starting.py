@@ -11,6 +11,9 @@ from runtime import folders, options
 from runtime.checkpoints import comparison, files, listing, lock
 from slim import errors
 
+# Of the variables that hold the loss scale, which only a run in fp16 has. It may begin anew.
+LOSS_SCALE = 'loss_scale/'
+
 
 @dataclasses.dataclass(frozen=True)
 class Origin:
@@ -27,6 +30,7 @@ class Start:
     saver: tf.train.Saver | None  # of the whole run; None on a worker that saves nothing
     resume_from: str | None = None
     resume_saver: tf.train.Saver | None = None
+    begun_anew: tuple[tf.Variable, ...] = ()  # what a resumed run does not find in its checkpoint
     warm_start_from: str | None = None
     warm_start_saver: tf.train.Saver | None = None
 
@@ -97,10 +101,17 @@ def start(origin: Origin, tuning: options.FineTuningOptions) -> Start:
     saver = tf.train.Saver(tf.global_variables(), max_to_keep=0)
     if origin.resume_from:
         wanted = comparison.by_name(tf.global_variables())
-        step_name = files.step_name(files.shapes(origin.resume_from))
+        held = files.shapes(origin.resume_from)
+        anew = [
+            wanted.pop(name)
+            for name in list(wanted)
+            if name.startswith(LOSS_SCALE) and name not in held
+        ]
+        step_name = files.step_name(held)
         resume_saver = saver
         if step_name and step_name not in wanted:
             wanted[step_name] = wanted.pop(tf.GraphKeys.GLOBAL_STEP)
+        if len(anew) or step_name not in (None, tf.GraphKeys.GLOBAL_STEP):
             resume_saver = tf.train.Saver(wanted, name='resume')
         comparison.check_all_there(
             origin.resume_from,
@@ -108,7 +119,7 @@ def start(origin: Origin, tuning: options.FineTuningOptions) -> Start:
             'It is of another network or other flags: give its --model_name, --optimizer and '
             '--moving_average_decay, or another --train_dir',
         )
-        return Start(saver, origin.resume_from, resume_saver)
+        return Start(saver, origin.resume_from, resume_saver, tuple(anew))
     if tuning.checkpoint_path is None:
         return Start(saver)
     prefix = files.find(tuning.checkpoint_path, 'checkpoint_path')

@@ -111,6 +111,20 @@ def choose(wanted: str) -> Device:
     return device
 
 
+def check_clones(clones: options.CloneOptions) -> None:
+    """UsageError for more clones than the chosen kind of card has cards; a CPU takes any number."""
+    if _chosen is None or _chosen.kind == 'CPU' or clones.clone_on_cpu:
+        return
+    import tensorflow as tf
+
+    cards = len(tf.config.list_physical_devices(_chosen.kind))
+    if clones.num_clones > cards:
+        raise errors.UsageError(
+            f'--num_clones={clones.num_clones} is one clone for each card, but TensorFlow lists '
+            f'{cards} {_chosen.kind}(s)'
+        )
+
+
 def _first_available() -> Device:
     reasons: list[str] = []
     for name, find_missing in MISSING.items():

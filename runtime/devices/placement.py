@@ -27,6 +27,7 @@ _BELONGS_TO_HOST = re.compile(
     r'\w*(Dataset|Iterator|Horovod|Save|Restore|Summary|String|PyFunc|Assert|Print)\w*|'
     r'_?(Host)?(Send|Recv)|_Arg|_Retval|NoOp|Const|Placeholder\w*'
 )
+_IN_LOOP = re.compile(r'^.*/body/_\d+/')
 _SHOWN = 4
 
 
@@ -51,7 +52,8 @@ def check(graph: tf.Graph, partitions: Iterable[tf.GraphDef]) -> str:
         for node in partition.node:
             actual = short_name(node.device)
             per_device[actual] += 1
-            wanted = short_name(asked.get(node.name, ''))
+            # The body of a loop has copies of operations, under their names (repetition.py).
+            wanted = short_name(asked.get(_IN_LOOP.sub('', node.name), ''))
             if wanted in ('', actual) or _BELONGS_TO_HOST.fullmatch(node.op):
                 continue
             if _BELONGS_TO_CARD.fullmatch(node.op):

@@ -1,9 +1,9 @@
-"""fp32 | bf16 on each device: what is allowed, and what has to be set for it."""
+"""fp32 | bf16 | fp16 on each device: what is allowed, and what has to be set for it."""
 
 from __future__ import annotations
 
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from runtime import options
@@ -22,10 +22,10 @@ def check_flags(chosen: options.DeviceOptions) -> None:
 
 def check_device(device_type: str, chosen: options.DeviceOptions) -> None:
     """UsageError for a precision that the device ('HPU', 'GPU' or 'CPU') does not train in."""
-    if chosen.dtype == 'bf16' and device_type == 'GPU':
+    if chosen.dtype == 'fp16' and device_type != 'GPU':
         raise errors.UsageError(
-            '--dtype=bf16 is not available on GPU, where TensorFlow rewrites graphs to fp16 only; '
-            'use --dtype=fp32 there'
+            f'--dtype=fp16 is for a GPU, but this run computes on {device_type}: use --dtype=bf16, '
+            'which has the range of fp32'
         )
     if chosen.bf16_config_path and device_type != 'HPU':
         raise errors.UsageError(
@@ -53,6 +53,29 @@ def configure(config: Any, device_type: str, dtype: str) -> None:
         from runtime.devices import cpu_bf16
 
         cpu_bf16.enable(config)
+
+
+def adapt_network(
+    device_type: str, dtype: str, network_fn: Callable[..., Any]
+) -> Callable[..., Any]:
+    """The network as the device computes it in the precision; elsewhere the graph is rewritten."""
+    if device_type != 'GPU' or dtype == 'fp32':
+        return network_fn
+    from runtime.devices import half
+
+    return half.computing_in(dtype, network_fn)
+
+
+def image_type(device_type: str, dtype: str) -> str:
+    """What images travel to the device in: half the bytes where the network computes in 16 bits."""
+    if device_type != 'GPU':
+        return 'float32'
+    return {'bf16': 'bfloat16', 'fp16': 'float16'}.get(dtype, 'float32')
+
+
+def scales_loss(dtype: str) -> bool:
+    """Whether gradients of this precision need a loss scale: bf16 has the range of fp32."""
+    return dtype == 'fp16'
 
 
 def adapt_training_graph(device_type: str, dtype: str, total_loss: Any) -> tuple[Any, Sequence]:

@@ -28,6 +28,7 @@ class BatchFormat:
     image_size: int  # pixels, side
     labels_offset: int = 0
     parallel_decodes: int = 4  # images at a time; 0: tf.data chooses
+    image_type: str = 'float32'  # of the batch; the network's own, so that less travels to a card
     deterministic: bool = True  # images come in the order of their numbers
 
 
@@ -57,7 +58,7 @@ def training_batches(
     order: TrainingOrder,
     mix: Callable[..., tuple[tf.Tensor, tf.Tensor]] | None = None,
 ) -> tf.data.Dataset:
-    """Endless batches (images float32 [b, s, s, c], labels, skipped).
+    """Endless batches (images [b, s, s, c], labels, skipped).
 
     `labels`: int64 [b], or what `mix` makes of them. `skipped`, int64 scalar: the records left out
     so far; where `reading.skip_damaged` is false it stays 0, and a record that cannot be used is an
@@ -86,6 +87,7 @@ def training_batches(
         skipped = reached - (batches_before + 1) * batch.batch_size
         if mix:
             images, labels = mix(numbers[0], images, labels)
+        images = tf.cast(images, batch.image_type)
         return images, labels, skipped if order.reading.skip_damaged else tf.zeros_like(skipped)
 
     numbered = training_records(records, batch, order)
@@ -134,6 +136,7 @@ def evaluation_batches(
         filled = tf.pad(images, [[0, missing], [0, 0], [0, 0], [0, 0]])
         filled.set_shape([batch.batch_size, *images.shape[1:]])
         labels = tf.ensure_shape(tf.pad(labels, [[0, missing]]), [batch.batch_size])
+        filled = tf.cast(filled, batch.image_type)
         return filled, labels, tf.range(batch.batch_size) < count
 
     in_order = record_order.all_records(records.data_sources, skip_damaged, records.compressions)

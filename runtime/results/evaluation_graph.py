@@ -8,6 +8,7 @@ import tensorflow.compat.v1 as tf
 
 from runtime import options, startup
 from runtime.checkpoints import weights
+from runtime.devices import precision
 from runtime.input import inputs
 from runtime.results import evaluator
 from runtime.training import classification
@@ -44,6 +45,7 @@ def add_share(
         parts.network.image_size,
         chosen.dataset.labels_offset,
         flags.num_preprocessing_threads,
+        precision.image_type(runtime.device.kind, runtime.dtype),
     )
     with tf.device('/device:CPU:0'):
         pipeline = inputs.evaluation_batches(
@@ -51,7 +53,10 @@ def add_share(
         )
         images, labels, real = tf.data.make_one_shot_iterator(pipeline).get_next()
     with tf.device(runtime.device.name):
-        logits, _ = parts.network.function(images)
+        network_fn = precision.adapt_network(
+            runtime.device.kind, runtime.dtype, parts.network.function
+        )
+        logits, _ = network_fn(images)
         counts = classification.count_correct(logits, labels, real)
     return evaluator.Share(
         counts,

@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import json
 import os
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ import tensorflow.compat.v1 as tf
 
 from runtime import folders, options
 from runtime.checkpoints import files, sidecar, weights
+from runtime.devices import xla
 from runtime.input import input_errors
 from runtime.training import classification, event_file, monitor
 from runtime.workers import cluster as cluster_lib
@@ -62,6 +64,7 @@ def evaluate(
     cluster: cluster_lib.Cluster = _ALONE,
     session_config: tf.ConfigProto | None = None,
     master: str = '',
+    compiled: bool = False,
 ) -> Result:
     """Restores the checkpoint and counts until the records of the share end, or its batches.
 
@@ -75,13 +78,24 @@ def evaluate(
       cluster: the workers.
       session_config: of the session.
       master: its target.
+      compiled: XLA compiles the batch, which the first worker tells.
 
     Raises:
       DataError: a record that cannot be used, or no record at all.
+      DeviceError: the device has not enough memory, or XLA fails.
     """
     mine = (0, 0, 0)
     if share and share.max_batches != 0:
-        mine = _count(checkpoint, share, tf.Session(master, config=session_config))
+        session = tf.Session(master, config=session_config)
+        try:
+            mine = _count(checkpoint, share, session, compiled and cluster.rank == 0)
+        except tf.errors.OpError as error:
+            failure = xla.failure(error)
+            if isinstance(error, tf.errors.ResourceExhaustedError):
+                failure = 'The memory of the device is not enough: lower --batch_size'
+            if not failure:
+                raise
+            raise errors.DeviceError(failure) from error
     images, top_1, top_5 = (sum(numbers) for numbers in zip(*cluster.gather(mine), strict=True))
     if not images:
         raise errors.DataError('The split holds no records')
@@ -95,7 +109,9 @@ def evaluate(
     )
 
 
-def _count(checkpoint: str, share: Share, session: tf.Session) -> tuple[int, int, int]:
+def _count(
+    checkpoint: str, share: Share, session: tf.Session, told: bool = False
+) -> tuple[int, int, int]:
     """Images, those right in first, and those right in five, of this worker."""
     images = top_1 = top_5 = batches = 0
     fetches = (share.counts.images, share.counts.top_1, share.counts.top_5)
@@ -104,7 +120,13 @@ def _count(checkpoint: str, share: Share, session: tf.Session) -> tuple[int, int
         files.restore(share.weights.saver, session, checkpoint)
         try:
             while share.max_batches is None or batches < share.max_batches:
+                if told and not batches:
+                    monitor.say('XLA compiles the batch')
+                    begun = time.monotonic()
                 values = session.run(fetches)
+                if told and not batches:
+                    taken = time.monotonic() - begun
+                    monitor.say(f'the first batch took {taken:.1f} s')
                 images += int(values[0])
                 top_1 += int(values[1])
                 top_5 += int(values[2])
@@ -112,6 +134,8 @@ def _count(checkpoint: str, share: Share, session: tf.Session) -> tuple[int, int
         except tf.errors.OutOfRangeError:
             pass  # The records have ended.
         except (tf.errors.InvalidArgumentError, tf.errors.DataLossError) as error:
+            if xla.failure(error):
+                raise
             explained = share.explain(error, batches) if share.explain else None
             raise errors.DataError(explained or input_errors.message(error)) from error
     return images, top_1, top_5

@@ -4,7 +4,7 @@
 2. `add_input`: this worker's batches.
 3. `add_clones`: the network and its losses, once per clone.
 4. `rewrite_forward_pass`: before there are gradients, which would keep what is replaced.
-5. `add_step`: gradients, precision (which needs them), update.
+5. `add_step`: gradients, precision (which needs them), update, and a loop around it all.
 """
 
 from __future__ import annotations
@@ -18,7 +18,15 @@ from runtime import options, startup
 from runtime.checkpoints import averages, comparison
 from runtime.devices import precision
 from runtime.input import feed, inputs, mixing
-from runtime.training import classification, cross_replica, optimizers, randomness, schedules
+from runtime.training import (
+    classification,
+    cross_replica,
+    loss_scale,
+    optimizers,
+    randomness,
+    repetition,
+    schedules,
+)
 from runtime.training.step import Step, Update, build_step
 from runtime.workers.cluster import Cluster
 
@@ -35,7 +43,7 @@ def begin(chosen: options.Training) -> tuple[model_deploy.DeploymentConfig, tf.V
 def add_input(
     chosen: options.Training,
     parts: Any,
-    cluster: Cluster,
+    runtime: startup.Runtime,
     first_step: int,
     places: model_deploy.DeploymentConfig,
 ) -> feed.Feed:
@@ -45,6 +53,7 @@ def add_input(
         parts.network.image_size,
         chosen.dataset.labels_offset,
         chosen.input.num_preprocessing_threads,
+        precision.image_type(runtime.device.kind, runtime.dtype),
         chosen.input.deterministic,
     )
     reading = inputs.Reading(
@@ -56,7 +65,7 @@ def add_input(
         chosen.run.seed,
         first_step,
         chosen.clones.num_clones,
-        inputs.Shard(cluster.rank, cluster.size),
+        inputs.Shard(runtime.cluster.rank, runtime.cluster.size),
         reading,
     )
     mixer = mixing.mixer(chosen.augmentation, parts.network.num_classes, chosen.run.seed)
@@ -66,6 +75,7 @@ def add_input(
 
 def add_clones(
     chosen: options.Training,
+    runtime: startup.Runtime,
     parts: Any,
     batches: feed.Feed,
     places: model_deploy.DeploymentConfig,
@@ -74,7 +84,7 @@ def add_clones(
     network = parts.network
     arguments = [
         batches.next_batch,
-        network.function,
+        precision.adapt_network(runtime.device.kind, runtime.dtype, network.function),
         network.num_classes,
         chosen.network.label_smoothing,
     ]
@@ -107,13 +117,24 @@ def add_step(
         learning_rate = schedule.tensor(global_step)
         optimizer = optimizers.optimizer(chosen.optimizer, learning_rate)
         learned = comparison.within_scopes(tf.trainable_variables(), chosen.tuning.trainable_scopes)
-        total_loss, gradients = model_deploy.optimize_clones(clones, optimizer, var_list=learned)
+        scale = loss_scale.LossScale() if precision.scales_loss(runtime.dtype) else None
+        total_loss, gradients = model_deploy.optimize_clones(
+            clones, optimizer, var_list=learned, grad_loss=scale.value if scale else None
+        )
         total_loss, kept = precision.adapt_training_graph(
             runtime.device.kind, runtime.dtype, total_loss
         )
         update = Update(
-            optimizer, gradients, update_ops, moving_averages, kept, chosen.run.on_nan == 'skip'
+            optimizer,
+            gradients,
+            update_ops,
+            moving_averages,
+            kept,
+            chosen.run.on_nan == 'skip',
+            scale,
         )
-        return build_step(
+        step = build_step(
             global_step, total_loss, learning_rate, update, runtime.cluster, batches.tensors()
         )
+    most = chosen.run.steps_per_run
+    return repetition.repeated(step, most) if most > 1 else step

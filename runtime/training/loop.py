@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -13,9 +15,9 @@ import tensorflow.compat.v1 as tf
 
 from runtime import folders, options
 from runtime.checkpoints import files, keeping, lock, sidecar, starting
-from runtime.devices import placement
+from runtime.devices import placement, xla
 from runtime.input import input_errors
-from runtime.training import monitor, run_file, schedules, stopping
+from runtime.training import loss_scale, monitor, repetition, run_file, schedules, stopping
 from runtime.training.observers import NoObservers, Observers
 from runtime.training.session import SessionCreator
 from runtime.training.step import Step
@@ -25,6 +27,7 @@ from slim import errors
 
 # An error of the input pipeline and the last step that was finished, to a line for the user.
 Explain = Callable[[Exception, int], str]
+_NEXT_BATCH = re.compile(r'\{\{node [^}]*\bIteratorGetNext(_\d+)?\}\}')
 _AGAINST_NAN = 'Lower --learning_rate or lengthen --warmup_epochs'
 
 
@@ -39,6 +42,7 @@ def run(
     look_at_placement: bool = False,
     facts: Mapping[str, Any] | None = None,
     about: sidecar.Sidecar | None = None,
+    compiled: bool = False,
 ) -> int:
     """Trains to the last step, saves, and returns the exit code.
 
@@ -46,7 +50,8 @@ def run(
     and saved first. After SIGUSR1 it is 0, so that mpirun lets all workers end. `explain` puts an
     error of the input pipeline into words. `look_at_placement` checks after the first step that the
     variables and the network are where they were put. `facts` go into run.json, which has none
-    without them; `about` goes beside each checkpoint.
+    without them; `about` goes beside each checkpoint. `compiled`: XLA compiles the step, which the
+    log tells.
 
     Where the data or a log fails, the steps since the last save are saved before the run ends.
 
@@ -67,8 +72,14 @@ def run(
         try:
             with tf.train.MonitoredSession(creator) as session:
                 observers.start(creator.first_step)
+                if compiled:
+                    loop.warm_up = True
+                    observers.say('XLA compiles the step')
                 loop.run(session, creator.session, creator.first_step, look_at_placement)
         except tf.errors.OpError as error:
+            failure = xla.failure(error) if compiled else ''
+            if failure and not isinstance(error, tf.errors.ResourceExhaustedError):
+                raise errors.DeviceError(failure) from error
             mended = _expected(error, chosen, cluster, explain, loop.reached)
             if mended is None:
                 raise
@@ -131,13 +142,17 @@ def _expected(
     if isinstance(error, tf.errors.ResourceExhaustedError):
         return errors.DeviceError(
             f'The memory of the device is not enough: lower --batch_size={chosen.input.batch_size}'
+            + (', or give --dtype=bf16, which takes half' if chosen.device.dtype == 'fp32' else '')
         )
     return None
 
 
 def _of_the_input(error: tf.errors.OpError) -> bool:
     """Whether the step failed before its batch was there, and so has changed nothing."""
-    return error.node_def is not None and error.node_def.op == 'IteratorGetNext'
+    if error.node_def is not None:
+        return error.node_def.op == 'IteratorGetNext'
+    # Of an operation in a loop there is the name alone.
+    return bool(_NEXT_BATCH.search(error.message or ''))
 
 
 class _Loop:
@@ -145,7 +160,9 @@ class _Loop:
 
     reached = 0  # the last step that was finished
     last_good: str | None = None  # the newest checkpoint
+    warm_up = False  # whether the next step compiles
     left_out = 0  # steps, because they were not finite
+    overflowed = 0  # steps left out, because their gradients were too large for the loss scale
     # Why no more is logged. The run then ends as at a signal: all workers after the same step.
     _failure: errors.OutputError | None = None
 
@@ -177,10 +194,14 @@ class _Loop:
         ending = False
         self.reached = reached
         while reached < self._total_steps and not ending:
-            fed = {
+            count = self._steps_to_run(reached)
+            fed: dict[Any, Any] = {
                 self._step.stop_requested: bool(self._stop.number or self._failure),
-                self._step.save_requested: self._observers.save_is_due(reached + 1),
+                self._step.save_requested: self._observers.save_is_due(reached + count),
             }
+            if self._step.count is not None:
+                fed[self._step.count] = count
+            begun = time.monotonic()
             try:
                 if look_at_placement:
                     values, line = _first_step_placed(session, self._step.fetches, fed)
@@ -191,6 +212,8 @@ class _Loop:
             except tf.errors.OpError as error:
                 if not _of_the_input(error):
                     raise
+                if self._step.count is not None:
+                    reached = self.reached = int(raw.run(self._step.reached))
                 self._rescue(raw)
                 if isinstance(error, tf.errors.OutOfRangeError):
                     # MonitoredSession would take it for the end of the run.
@@ -198,12 +221,20 @@ class _Loop:
                         f'The records have ended after step {reached}: are files cut off?'
                     ) from error
                 raise
-            reached = self.reached = int(values['step'])
-            self._guard.beat(reached)
-            if values['failed']:
-                self._leave_out(values, reached)
-            else:
-                self._tell(self._observers.after_step, self._report(values))
+            taken = time.monotonic() - begun
+            if self.warm_up:
+                self._tell(self._observers.say, f'the first step took {taken:.1f} s')
+                self.warm_up = False
+            each = [values] if self._step.count is None else repetition.outcomes(values)
+            for number, values in enumerate(each, 1):
+                reached = self.reached = int(values['step'])
+                self._guard.beat(reached)
+                if values['failed']:
+                    self._leave_out(values, reached)
+                else:
+                    self._look_at_scale(values, reached)
+                    late = taken * (len(each) - number) / len(each)
+                    self._tell(self._observers.after_step, self._report(values, late))
             ending = bool(values['stop'])
             if ending and self._stop.number:
                 name = signal.Signals(self._stop.number).name
@@ -214,6 +245,17 @@ class _Loop:
                 self._variables.reconcile(raw, f'after step {reached}')
         if self._failure:
             raise self._failure
+
+    def _steps_to_run(self, reached: int) -> int:
+        """How many steps go into the next run of the session, so that it ends where a save is due,
+        workers are compared, or the run of all ends; one alone where it is to stop."""
+        if self._stop.number or self._failure:
+            return 1
+        ends = [self._total_steps - reached]
+        for every in (self._chosen.save_interval_steps, self._check_every):
+            if every:
+                ends.append(every - reached % every)
+        return min(self._step.most, *ends)
 
     def _tell(self, tell: Callable[[Any], None], what: Any) -> None:
         """Logs, unless that has failed before."""
@@ -239,7 +281,7 @@ class _Loop:
         self._observers.save(session, reached)
         self.last_good = os.path.join(self._chosen.train_dir, f'{files.CHECKPOINT_NAME}-{reached}')
 
-    def _report(self, values: Mapping[str, Any]) -> monitor.StepReport:
+    def _report(self, values: Mapping[str, Any], late: float) -> monitor.StepReport:
         return monitor.StepReport(
             step=int(values['step']),
             loss=float(values['loss']),
@@ -249,7 +291,20 @@ class _Loop:
             skipped=int(values.get('skipped', 0)),
             labels=values.get('labels'),
             left_out=self.left_out,
+            late=late,
+            overflowed=self.overflowed,
+            loss_scale=float(values['loss_scale']) if 'loss_scale' in values else None,
         )
+
+    def _look_at_scale(self, values: Mapping[str, Any], reached: int) -> None:
+        """Counts a step that overflowed; NonFiniteLossError where no scale is low enough."""
+        self.overflowed += bool(values.get('overflowed'))
+        if values.get('loss_scale', loss_scale.LOWEST) < loss_scale.LOWEST:
+            good = self._after_nan()
+            raise errors.NonFiniteLossError(
+                f'The gradients overflow in fp16 at step {reached} even without a loss scale; '
+                f'{good}, or use --dtype=bf16'
+            )
 
     def _leave_out(self, values: Mapping[str, Any], reached: int) -> None:
         """Counts a step that was not finite; NonFiniteLossError where such steps end the run."""

@@ -32,6 +32,9 @@ class StepReport:
     skipped: int = 0  # records left out since the start of this session
     labels: Sequence[int] | None = None  # the lowest and the highest of the batch
     left_out: int = 0  # steps that were not finite, since the start of this session
+    late: float = 0.0  # how many seconds ago it was done, since several steps are told at once
+    overflowed: int = 0  # steps that were left out for the scale of the loss, likewise
+    loss_scale: float | None = None  # of the next step; None without one
 
 
 def say(line: str) -> None:
@@ -83,14 +86,14 @@ class Monitor:
         for doubt in found:
             say(f'warning: {doubt}')
         self._waited += report.data_wait_secs
-        self._unwritten, self._stepped_time = report, time.monotonic()
+        self._unwritten, self._stepped_time = report, time.monotonic() - report.late
         due = report.step % self._every == 0 or report.step == self._length.total_steps
         if due:
             self._log(report)
         if not self._any_step_seen and self._unwritten:
             self._write_summaries(report, {})  # Without a rate, which would be that of a start.
         if due or not self._any_step_seen:
-            self._mark(report.step)
+            self._mark(report.step, report.late)
         self._any_step_seen = True
 
     def close(self) -> None:
@@ -105,8 +108,8 @@ class Monitor:
         finally:
             self._summaries.close()
 
-    def _mark(self, step: int) -> None:
-        self._marked_time, self._marked_step = time.monotonic(), step
+    def _mark(self, step: int, late: float = 0.0) -> None:
+        self._marked_time, self._marked_step = time.monotonic() - late, step
         self._waited = 0.0
 
     def _rates(self, report: StepReport) -> dict[str, float]:
@@ -124,7 +127,7 @@ class Monitor:
     def _log(self, report: StepReport) -> None:
         length = self._length
         rates = self._logged_rates = self._rates(report)
-        record = {
+        record: dict[str, Any] = {
             'step': report.step,
             'loss': report.loss,
             'sec_per_step': rates['sec_per_step'],
@@ -135,6 +138,10 @@ class Monitor:
             'skipped_records': report.skipped,
             'left_out_steps': report.left_out,
         }
+        scale = ''
+        if report.loss_scale is not None:
+            record |= {'loss_scale': report.loss_scale, 'overflowed_steps': report.overflowed}
+            scale = f'  loss scale {report.loss_scale:g}  steps overflowed {report.overflowed}'
         time_left = record['sec_per_step'] * (length.total_steps - report.step)
         left = datetime.timedelta(seconds=round(time_left))
         line = (
@@ -144,7 +151,7 @@ class Monitor:
         )
         skipped = f'  skipped records {report.skipped}' if report.skipped else ''
         left_out = f'  steps left out {report.left_out}' if report.left_out else ''
-        say(f'{line.format(**record)}{skipped}{left_out}  time left {left}')
+        say(f'{line.format(**record)}{skipped}{left_out}{scale}  time left {left}')
         path = os.path.join(self._folder, METRICS_FILE)
         try:
             with tf.gfile.Open(path, 'a') as file:

@@ -35,13 +35,20 @@ _FREE = frozenset(
         *('ignore_missing_vars', 'log_every_n_steps', 'save_summaries_secs', 'save_interval_secs'),
         *('save_interval_steps', 'keep_checkpoint_max', 'strict_resume', 'master'),
         # How fast the same images come, and how workers are watched.
-        *('num_preprocessing_threads', 'num_readers', 'cache', 'custom_image_op'),
+        *(
+            'num_preprocessing_threads',
+            'num_readers',
+            'cache',
+            'custom_image_op',
+            'xla',
+            'steps_per_run',
+        ),
         *('worker_timeout_secs', 'fusion_threshold_mb', 'fusion_cycle_ms'),
         *('check_workers_every_n_steps', 'use_horovod', 'num_workers'),
     }
 )
 # The end of a run is where it stops; only these schedules also bend to it.
-_BENT_TO_THE_END = ('cosine',)
+_BENT_TO_THE_END = ('cosine', 'cosine_annealing', 'cosine_annealing_by_epoch')
 
 
 def facts(

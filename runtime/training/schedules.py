@@ -136,6 +136,18 @@ def _cosine(plan: Schedule, xp: Any, step: Any) -> Any:
     return end + (start - end) * 0.5 * (1.0 + xp.cos(np.pi * done))
 
 
+def _cosine_annealing(plan: Schedule, xp: Any, step: Any) -> Any:
+    # From step 0 on, whatever the warm-up: the climb ends where it meets the wave.
+    start, end = plan.options.learning_rate, plan.options.end_learning_rate
+    done = xp.minimum(step / plan.total_steps, 1.0)
+    return end + (start - end) * 0.5 * (1.0 + xp.cos(np.pi * done))
+
+
+def _cosine_annealing_by_epoch(plan: Schedule, xp: Any, step: Any) -> Any:
+    length = _decay_steps(plan)
+    return _cosine_annealing(plan, xp, length * xp.floor(step / length))
+
+
 def _step(plan: Schedule, xp: Any, step: Any) -> Any:
     rate = plan.options.learning_rate + 0.0 * step
     for epoch in decay_epochs(plan.options):
@@ -157,5 +169,7 @@ _DECAYS: dict[str, Callable[[Schedule, Any, Any], Any]] = {
     'exponential': _exponential,
     'polynomial': _polynomial,
     'cosine': _cosine,
+    'cosine_annealing': _cosine_annealing,
+    'cosine_annealing_by_epoch': _cosine_annealing_by_epoch,
     'step': _step,
 }

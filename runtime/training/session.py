@@ -30,7 +30,11 @@ class SessionCreator(tf.train.SessionCreator):
         self._master, self._config, self._start = master, config, start
         self._variables = variables
         self._global_step = tf.train.get_global_step()
-        fresh = tf.no_op() if start.resume_from else tf.global_variables_initializer()
+        fresh = (
+            tf.variables_initializer(start.begun_anew)
+            if start.resume_from
+            else tf.global_variables_initializer()
+        )
         self._initialize = tf.group(fresh, tf.tables_initializer())
         self._start_averages = (
             step.averages.start() if step.averages and start.warm_start_saver else None

@@ -9,6 +9,7 @@ from typing import Any
 import tensorflow.compat.v1 as tf
 
 from runtime.checkpoints.averages import MovingAverages
+from runtime.training import loss_scale
 from runtime.workers import cluster as cluster_lib
 from slim import compat, errors
 
@@ -23,17 +24,22 @@ class Update:
     averages: MovingAverages | None
     also_run: Sequence[tf.Operation] = ()  # with every step, for what running them brings about
     only_if_finite: bool = False  # else the step changes no variable but the global step
+    scale: loss_scale.LossScale | None = None  # of the gradients
 
 
 @dataclasses.dataclass(frozen=True)
 class Step:
     """The tensors of one training step; running `fetches` performs it."""
 
-    fetches: Mapping[str, Any]  # step, loss, learning_rate, losses, failed, stop, save, also_run
+    fetches: Mapping[str, Any]  # see build_step
     stop_requested: Any  # bool placeholder, fed true once this process is told to stop
     save_requested: Any  # bool placeholder, fed true where a checkpoint is due after the step
     weights_finite: Any  # bool scalar, run before each save
     averages: MovingAverages | None
+    # Of several steps in a run (repetition.py), which have an axis of steps in the fetches:
+    count: Any = None  # int32 placeholder, fed their number
+    most: int = 1
+    reached: Any = None  # the global step, outside of them
 
 
 def build_step(
@@ -51,7 +57,11 @@ def build_step(
 
     A step fails where the loss is not finite on any worker. With `update.only_if_finite` it also
     fails where a gradient, averaged over the workers, is not; it then leaves all variables as they
-    are, alike on all workers, and counts.
+    are, alike on all workers, and counts. With `update.scale` such gradients have overflowed: the
+    step is left out and counts likewise, but has not failed.
+
+    The fetches: `step`, `loss`, `learning_rate`, `losses`, `failed`, `stop`, `save`, `also_run`;
+    with a scale `overflowed` and `loss_scale`, that of the next step; and what is `fed`.
 
     Args:
       global_step: int64 scalar variable.
@@ -66,24 +76,39 @@ def build_step(
     failed = tf.logical_not(tf.math.is_finite(total_loss))
     events = cluster.any_worker(tf.stack([failed, stop_requested, save_requested]), 'events')
     averages = update.averages
-    pairs = cluster.average_gradients(update.gradients)
-    failed = events[0]
+    scale = update.scale
+    gradients = scale.unscaled(update.gradients) if scale else update.gradients
+    pairs = cluster.average_gradients(gradients)
+    failed = left_out = events[0]
+    overflowed = None
 
     def change_variables() -> tf.Operation:
         updated = update.optimizer.apply_gradients(pairs)
         with tf.control_dependencies([updated]):
             return averages.update(global_step.read_value()) if averages else tf.no_op()
 
-    if update.only_if_finite:
-        failed = events[0] | tf.logical_not(_all_finite(pairs))
-        hold_back(update.update_ops, failed)
+    can_leave_out = update.only_if_finite or scale is not None
+    if can_leave_out:
+        left_out = failed | tf.logical_not(_all_finite(pairs))
+        hold_back(update.update_ops, left_out)
+    if scale:
+        overflowed = left_out & tf.logical_not(failed)
+    else:
+        failed = left_out
     with tf.control_dependencies(update.update_ops):
         changed = (
-            tf.cond(failed, tf.no_op, change_variables)
-            if update.only_if_finite
-            else change_variables()
+            tf.cond(left_out, tf.no_op, change_variables) if can_leave_out else change_variables()
         )
     with tf.control_dependencies([changed]):
+        scaled = (
+            {
+                'overflowed': overflowed,
+                'loss_scale': scale.update(overflowed, tf.logical_not(left_out)),
+            }
+            if scale
+            else {}
+        )
+    with tf.control_dependencies([changed, *scaled.values()]):
         step = global_step.assign_add(1, read_value=True)
     fetches = {
         'step': step,
@@ -94,6 +119,7 @@ def build_step(
         'stop': events[1],
         'save': events[2],
         'also_run': list(update.also_run),
+        **scaled,
         **(fed or {}),
     }
     norms = [tf.nn.l2_loss(variable.read_value()) for _, variable in pairs]
@@ -143,7 +169,8 @@ def hold_back(update_ops: Sequence[Any], failed: Any) -> int:
             waiting += [*operation.control_inputs, *(tensor.op for tensor in operation.inputs)]
         elif operation.type != 'VarHandleOp':
             raise errors.UsageError(
-                f'--on_nan=skip cannot hold back {operation.name} ({operation.type})'
+                'a step cannot be left out, as --on_nan=skip and --dtype=fp16 need it: it updates '
+                f'{operation.name} ({operation.type})'
             )
     for operation in seen.values():
         value = operation.inputs[1]

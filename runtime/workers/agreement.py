@@ -20,8 +20,8 @@ from runtime.checkpoints import averages, files, sidecar, starting
 from runtime.workers import cluster as cluster_lib
 from slim import errors
 
-# Paths may differ from host to host.
-_OWN_FLAGS = frozenset({'dataset_dir', 'train_dir'})
+# Paths and cores may differ from host to host.
+_OWN_FLAGS = frozenset({'dataset_dir', 'train_dir', 'num_preprocessing_threads'})
 
 
 def check_flags(cluster: cluster_lib.Cluster, chosen: Any, images: int) -> None:

@@ -82,6 +82,7 @@ ALLOWED = {
     'runtime/results': (
         *_BASE,
         'runtime.startup',
+        'runtime.devices',
         'runtime.checkpoints',
         'runtime.workers',
         'runtime.input',

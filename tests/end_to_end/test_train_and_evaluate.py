@@ -24,13 +24,14 @@ def variables(folder):
 
 @pytest.mark.slow
 def test_stop_and_resume_equals_one_go_and_both_are_evaluated(script, digits, trained, tmp_path):
-    def train(folder, steps):
+    def train(folder, steps, *flags):
         return script(
             'train_image_classifier.py',
             f'--dataset_dir={digits}',
             f'--train_dir={tmp_path / folder}',
             *processes.TRAINED,
             f'--max_number_of_steps={steps}',
+            *flags,
         ).stdout
 
     lines = re.findall(
@@ -43,8 +44,11 @@ def test_stop_and_resume_equals_one_go_and_both_are_evaluated(script, digits, tr
     assert 'has changed since' not in train('parts', 6)
     whole, parts = variables(trained), variables(tmp_path / 'parts')
     assert whole.keys() == parts.keys()
+    train('several', 6, '--steps_per_run=4')
+    several = variables(tmp_path / 'several')
     for name, value in whole.items():
         np.testing.assert_array_equal(parts[name], value, err_msg=name)
+        np.testing.assert_array_equal(several[name], value, err_msg=name)
     first, second = json.loads((tmp_path / 'parts' / 'run.json').read_text())['starts']
     assert (first['first_step'], second['first_step']) == (0, 3)
     assert second['flags']['model_name'] == 'mobilenet_v1_025' and second['device'] == 'CPU'

@@ -1,11 +1,12 @@
 """The device: found before it is used, or an error that names what is missing."""
 
+import dataclasses
 import os
 import sys
 
 import pytest
 
-from runtime import options
+from runtime import options, startup
 from runtime.devices import devices
 from runtime.workers import cluster
 from slim import errors
@@ -35,6 +36,35 @@ def test_a_device_that_is_not_there_is_an_error_and_no_silent_cpu(wanted, missin
     with pytest.raises(errors.DeviceError, match=f'--device={wanted}: .*{missing}'):
         devices.choose(wanted)
     assert devices.chosen_device_type() is None
+
+
+def test_more_clones_than_cards_are_one_line_with_both_numbers(monkeypatch):
+    devices.check_clones(options.CloneOptions(num_clones=9))  # Before any choice: the classic ones.
+    devices.choose('cpu')
+    devices.check_clones(options.CloneOptions(num_clones=9))
+    monkeypatch.setitem(devices.MISSING, 'gpu', list)
+    devices.choose('gpu')
+    monkeypatch.setattr('tensorflow.config.list_physical_devices', lambda kind: [kind] * 2)
+    devices.check_clones(options.CloneOptions(num_clones=2))
+    devices.check_clones(options.CloneOptions(num_clones=3, clone_on_cpu=True))
+    with pytest.raises(errors.UsageError, match=r'--num_clones=3 .* lists 2 GPU\(s\)'):
+        devices.check_clones(options.CloneOptions(num_clones=3))
+
+
+def test_images_are_made_by_as_many_threads_as_there_are_cores(monkeypatch):
+    monkeypatch.setattr('os.sched_getaffinity', lambda process: range(16))
+    chosen = dataclasses.make_dataclass('Chosen', ['input'])(options.TrainingInputOptions())
+    runtime = startup.Runtime(devices.Device('CPU', ''), cluster.SingleProcess())
+
+    def threads(*given):
+        return runtime.with_threads(chosen, given).input.num_preprocessing_threads
+
+    assert threads('num_preprocessing_threads') == 4
+    assert threads() == 16
+    monkeypatch.setattr('os.sched_getaffinity', lambda process: range(2))
+    assert threads() == 4
+    monkeypatch.setattr(runtime.cluster, 'threads', 5, raising=False)
+    assert threads() == 5
 
 
 def test_hpu_names_the_tensorflow_and_the_python_that_it_needs(monkeypatch):

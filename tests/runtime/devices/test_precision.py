@@ -16,11 +16,26 @@ from slim import errors
 BF16 = options.DeviceOptions(dtype='bf16')
 
 
-def test_a_gpu_does_not_train_in_bf16_and_says_what_to_do():
-    with pytest.raises(errors.UsageError, match='--dtype=fp32'):
-        precision.check_device('GPU', BF16)
+def test_fp16_is_for_a_gpu_and_the_others_are_told_what_to_do():
+    fp16 = options.DeviceOptions(dtype='fp16')
     for device_type in ('CPU', 'HPU'):
         precision.check_device(device_type, BF16)
+        with pytest.raises(errors.UsageError, match=f'{device_type}: use --dtype=bf16'):
+            precision.check_device(device_type, fp16)
+    for chosen in (BF16, fp16):
+        precision.check_device('GPU', chosen)
+
+
+def test_only_on_a_gpu_is_the_network_another_one():
+    def network(images):
+        return 2 * images, {'net': images}
+
+    for device_type, dtype in (('GPU', 'fp32'), ('CPU', 'bf16'), ('HPU', 'bf16')):
+        assert precision.adapt_network(device_type, dtype, network) is network
+    for dtype, expected in (('bf16', tf.bfloat16), ('fp16', tf.float16)):
+        logits, end_points = precision.adapt_network('GPU', dtype, network)(tf.ones([2, 3]))
+        assert end_points['net'].dtype == expected
+        assert logits.dtype == tf.float32
 
 
 @pytest.fixture

@@ -70,3 +70,19 @@ def test_clones_take_their_batches_in_their_order(tmp_path):
         return [value[:, 0, 0, 0].tolist() for step in values for value in step]
 
     assert batches_of(3, 60) == batches_of(1, 180)
+
+
+def test_images_travel_in_the_type_that_the_network_computes_in(tmp_path):
+    records = fake_records.write(tmp_path, [300])
+    found = {}
+    for image_type in ('float32', 'bfloat16'):
+        with tf.Graph().as_default(), tf.Session() as session:
+            batch = inputs.BatchFormat(3, 2, image_type=image_type)
+            source = feed.Feed(records, fake_records.preprocess, batch, inputs.TrainingOrder(1))
+            images, _ = source.next_batch()
+            assert images.dtype.name == image_type
+            on_card = tf.cast(tf.cast(images, tf.bfloat16), tf.float32)
+            session.run(tf.tables_initializer())
+            found[image_type] = [session.run(on_card) for _ in range(30)]
+    np.testing.assert_array_equal(found['bfloat16'], found['float32'])
+    assert np.max(found['float32']) > 256  # Above it bfloat16 rounds.

@@ -12,7 +12,7 @@ import tensorflow.compat.v1 as tf
 import slim
 from runtime import options
 from runtime.checkpoints import averages, starting
-from runtime.training import loop, randomness, schedules, stopping
+from runtime.training import loop, loss_scale, randomness, repetition, schedules, stopping
 from runtime.training import step as step_lib
 from runtime.workers import cluster
 from slim import errors
@@ -47,12 +47,15 @@ def train(
     gradient_poison_step=None,
     also_needs=None,
     tuned_from=None,
+    scaled=False,
+    gradient_type=tf.float32,
     **run,
 ):
     """Trains a linear layer with batch norm and dropout; three batches of inputs in turn.
 
-    The loss is NaN at `poison_step`, gradients alone are at `gradient_poison_step`. A step begins
-    with the tensor that `also_needs` makes.
+    The loss is NaN at `poison_step`, gradients alone are at `gradient_poison_step`, an integer or
+    some. A step begins with the tensor that `also_needs` makes. The loss is `scaled`, as in fp16;
+    its gradients pass through `gradient_type`.
     """
     flags = chosen(train_dir, steps, **run)
     length = dataclasses.replace(LENGTH, total_steps=steps)
@@ -66,26 +69,31 @@ def train(
         # Beside it, since a batch norm alone would take away what four examples have in common.
         net = tf.concat([net, slim.batch_norm(net, is_training=True, decay=0.5)], axis=1)
         logits = slim.fully_connected(net, 1, activation_fn=None)
+        logits = tf.cast(tf.cast(logits, gradient_type), tf.float32)
         loss = tf.reduce_mean((logits[:, 0] - tf.reduce_sum(images, axis=1)) ** 2)
         if poison_step is not None:
             loss *= tf.where(tf.equal(global_step, poison_step), np.nan, 1.0)
         if gradient_poison_step is not None:
-            poisoned = tf.equal(global_step, gradient_poison_step)
+            poisoned = tf.reduce_any(tf.equal(global_step, gradient_poison_step))
             # The root of 0, whose slope is infinite.
             zero = tf.reduce_sum(logits) - tf.stop_gradient(tf.reduce_sum(logits))
             loss += tf.sqrt(tf.where(poisoned, zero, 1.0))
         tf.losses.add_loss(loss)
         randomness.make_draws_follow_step([loss], global_step, seed=3)
         optimizer = tf.train.MomentumOptimizer(learning_rate, 0.9)
+        scale = loss_scale.LossScale() if scaled else None
         update = step_lib.Update(
             optimizer,
-            optimizer.compute_gradients(loss),
+            optimizer.compute_gradients(loss, grad_loss=scale.value if scale else None),
             tf.get_collection(tf.GraphKeys.UPDATE_OPS),
             averages.moving_averages(0.9),
             only_if_finite=flags.run.on_nan == 'skip',
+            scale=scale,
         )
         rate = tf.constant(learning_rate)
         step = step_lib.build_step(global_step, loss, rate, update, cluster.SingleProcess())
+        if flags.run.steps_per_run > 1:
+            step = repetition.repeated(step, flags.run.steps_per_run)
         origin = starting.origin(flags.run.train_dir, tuned_from)
         start = starting.start(origin, options.FineTuningOptions(checkpoint_path=tuned_from))
         return loop.run(flags, length, start, step, cluster.SingleProcess())
@@ -224,8 +232,155 @@ def test_the_statistics_of_a_network_are_held_back_or_it_is_refused():
         assert step_lib.hold_back(updates, tf.constant(True)) == len(moving) == 54
     with tf.Graph().as_default():
         strange = tf.Variable(0.0, use_resource=False).assign(1.0)
-        with pytest.raises(errors.UsageError, match='--on_nan=skip cannot hold back'):
+        with pytest.raises(errors.UsageError, match='a step cannot be left out, as --on_nan=skip'):
             step_lib.hold_back([strange], tf.constant(True))
+
+
+def test_several_steps_in_a_run_give_the_same_bits_and_save_where_they_should(tmp_path, capsys):
+    saving = {'save_interval_steps': 5, 'keep_checkpoint_max': 0}
+    train(tmp_path / 'one', steps=13, **saving)
+    lines = capsys.readouterr().out.splitlines()
+    train(tmp_path / 'four', steps=13, steps_per_run=4, **saving)
+    assert [
+        line[:30] for line in capsys.readouterr().out.replace('/four/', '/one/').splitlines()
+    ] == [line[:30] for line in lines]
+    for step in (5, 10, 13):
+        found, expected = (
+            tf.train.load_checkpoint(str(tmp_path / name / f'model.ckpt-{step}'))
+            for name in ('four', 'one')
+        )
+        for name in expected.get_variable_to_shape_map():
+            np.testing.assert_array_equal(found.get_tensor(name), expected.get_tensor(name))
+    # And a resume, off the beat.
+    train(tmp_path / 'parts', steps=3, steps_per_run=2)
+    train(tmp_path / 'parts', steps=13, steps_per_run=4)
+    assert_equal(values(tmp_path / 'parts'), values(tmp_path / 'one'))
+    losses = [
+        [json.loads(line)['loss'] for line in (tmp_path / name / 'metrics.jsonl').open()]
+        for name in ('four', 'one')
+    ]
+    assert losses[0] == losses[1]
+
+
+def test_a_loss_that_is_not_finite_amid_several_steps(tmp_path):
+    """The step is named; with --on_nan=skip the steps after it are those of a run one by one."""
+    several = {'poison_step': 5, 'steps_per_run': 4}
+    train(tmp_path, steps=3)
+    with pytest.raises(errors.NonFiniteLossError, match=r'nan at step 6 with learning rate 0.01'):
+        train(tmp_path, steps=9, **several)
+    assert tf.train.latest_checkpoint(str(tmp_path)).endswith('model.ckpt-3')
+    train(tmp_path / 'four', steps=9, on_nan='skip', scaled=True, **several)
+    train(tmp_path / 'one', steps=9, on_nan='skip', scaled=True, poison_step=5)
+    assert_equal(values(tmp_path / 'four'), values(tmp_path / 'one'))
+
+
+def test_records_that_end_amid_several_steps_leave_those_before_them_saved(tmp_path):
+    def batch():
+        ending = tf.data.Dataset.range(6)
+        iterator = tf.data.make_initializable_iterator(ending)
+        tf.add_to_collection(tf.GraphKeys.TABLE_INITIALIZERS, iterator.initializer)
+        return iterator.get_next()
+
+    with pytest.raises(errors.DataError, match='The records have ended after step 6'):
+        train(tmp_path / 'four', steps=9, steps_per_run=4, also_needs=batch)
+    train(tmp_path / 'one', steps=6)
+    assert_equal(values(tmp_path / 'four'), values(tmp_path / 'one'))
+
+
+def test_a_signal_amid_several_steps_ends_the_run_with_the_next_one(tmp_path, capsys):
+    def interrupt():
+        def at_step_2(step):
+            if step == 1:
+                os.kill(os.getpid(), signal.SIGTERM)
+            return np.float32(0)
+
+        step = tf.train.get_global_step().read_value()
+        return tf.numpy_function(at_step_2, [step], tf.float32)
+
+    assert train(tmp_path, steps=30, steps_per_run=4, also_needs=interrupt) == 128 + signal.SIGTERM
+    assert 'SIGTERM: stopping after step 5' in capsys.readouterr().out
+    assert tf.train.latest_checkpoint(str(tmp_path)).endswith('model.ckpt-5')
+
+
+def without_scale(values):
+    return {name: value for name, value in values.items() if not name.startswith('loss_scale/')}
+
+
+def test_a_scale_of_the_loss_changes_no_bit_and_grows(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(loss_scale, 'STEPS_TO_DOUBLE', 3)
+    train(tmp_path / 'plain', steps=7)
+    train(tmp_path / 'scaled', steps=5, scaled=True)
+    train(tmp_path / 'scaled', steps=7, scaled=True)
+    found = values(tmp_path / 'scaled')
+    assert_equal(without_scale(found), values(tmp_path / 'plain'))
+    assert (found['loss_scale/scale'], found['loss_scale/steady_steps']) == (2.0**17, 1)
+    assert '  loss scale 131072  steps overflowed 0  time left' in capsys.readouterr().out
+
+
+def test_gradients_that_overflow_are_left_out_and_halve_the_scale(tmp_path, monkeypatch, capsys):
+    """In real float16, whose largest number is 65,504; the gradients are about 1 at first."""
+    monkeypatch.setattr(loss_scale, 'FIRST', 2.0**17)
+    half = {'scaled': True, 'gradient_type': tf.float16}
+    train(tmp_path / 'parts', steps=1, **half)
+    first = values(tmp_path / 'parts')
+    assert first['loss_scale/scale'] == 2.0**16
+    assert not first['BatchNorm/moving_mean'].any()
+    train(tmp_path / 'parts', steps=9, **half)
+    capsys.readouterr()
+    train(tmp_path / 'whole', steps=9, **half)
+    whole = values(tmp_path / 'whole')
+    assert_equal(values(tmp_path / 'parts'), whole)
+    assert (whole['BatchNorm/moving_mean'] != 0).any()
+    overflowed = 17 - np.log2(whole['loss_scale/scale'])
+    assert 1 <= overflowed < 5
+    assert f'  steps overflowed {overflowed:.0f}  time left' in capsys.readouterr().out
+    last = json.loads((tmp_path / 'whole/metrics.jsonl').read_text().splitlines()[-1])
+    assert last['overflowed_steps'] == overflowed
+    assert last['loss_scale'] == whole['loss_scale/scale']
+    assert last['left_out_steps'] == 0
+
+
+def test_a_loss_that_is_not_finite_ends_a_scaled_run_like_any_other(tmp_path):
+    with pytest.raises(errors.NonFiniteLossError, match='The loss is nan at step 3'):
+        train(tmp_path, steps=5, scaled=True, poison_step=2)
+    train(tmp_path, steps=5, scaled=True, poison_step=2, on_nan='skip')
+    held = values(tmp_path)
+    assert (held['loss_scale/scale'], held['loss_scale/steady_steps']) == (2.0**15, 2)
+
+
+def test_gradients_that_overflow_at_every_scale_end_the_run(tmp_path):
+    train(tmp_path, steps=3, scaled=True)
+    with pytest.raises(errors.NonFiniteLossError) as failure:
+        train(tmp_path, steps=90, scaled=True, gradient_poison_step=range(90))
+    # After 15 steps the scale is 1, after 16 a half.
+    assert 'overflow in fp16 at step 19 even without a loss scale' in str(failure.value)
+    assert 'use --dtype=bf16' in str(failure.value)
+    assert '\n' not in str(failure.value)
+    assert tf.train.latest_checkpoint(str(tmp_path)).endswith('model.ckpt-3')
+
+
+def test_a_run_takes_up_and_drops_the_scale_where_it_resumes(tmp_path):
+    train(tmp_path / 'plain', steps=6)
+    for steps, scaled in ((2, False), (3, True), (4, False), (6, True)):
+        train(tmp_path / 'changing', steps=steps, scaled=scaled)
+    held = values(tmp_path / 'changing')
+    assert held['loss_scale/steady_steps'] == 2
+    assert_equal(without_scale(held), values(tmp_path / 'plain'))
+
+
+def test_too_little_memory_names_the_batch_and_the_precision_that_would_help(tmp_path):
+    def none_left():
+        def allocate():
+            raise MemoryError('out of it')
+
+        return tf.numpy_function(allocate, [], tf.float32)
+
+    with pytest.raises(errors.DeviceError) as failure:
+        train(tmp_path, steps=1, also_needs=none_left)
+    assert str(failure.value) == (
+        'The memory of the device is not enough: lower --batch_size=4, or give --dtype=bf16, which '
+        'takes half'
+    )
 
 
 def test_weights_that_overflow_in_the_last_update_are_not_saved(tmp_path):

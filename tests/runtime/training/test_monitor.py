@@ -42,6 +42,23 @@ def test_the_first_step_of_a_session_counts_in_no_rate(tmp_path, clock):
     assert [record['epoch'] for record in records] == [0.8, 1.6]
 
 
+def test_steps_that_are_told_together_count_from_when_each_was_done(tmp_path, clock):
+    length = schedules.RunLength(total_steps=10, images_per_step=8, images_per_epoch=20)
+    with tf.Graph().as_default():
+        watching = monitor.Monitor(str(tmp_path), length, 3, summary_secs=1000)
+        watching.start(0)
+        for run in range(2):
+            clock.now += 8.0
+            for number in range(4):
+                late = 2.0 * (3 - number)
+                step = 4 * run + number + 1
+                watching.after_step(monitor.StepReport(step, 2.0, 0.5, {}, 0.5, late=late))
+        watching.close()
+    records = [json.loads(line) for line in (tmp_path / 'metrics.jsonl').open()]
+    assert [(line['step'], line['sec_per_step']) for line in records] == [(3, 2.0), (6, 2.0)]
+    assert [line['data_wait'] for line in records] == [0.25, 0.25]
+
+
 def test_a_first_step_that_is_logged_tells_its_own_time(tmp_path, clock):
     records = watched(tmp_path, clock, [60.0, 1.0], every=1)
     assert [record['sec_per_step'] for record in records] == [60.0, 1.0]

@@ -7,14 +7,14 @@ import slim
 from runtime.training import randomness
 
 
-def masks(seed, steps):
+def masks(seed, steps, dtype=tf.float32, keep=0.5):
     """The dropout output at each of `steps`, in a session of its own."""
     with tf.Graph().as_default(), tf.Session() as session:
         tf.set_random_seed(1)
         global_step = tf.train.create_global_step()
-        net = tf.ones([4, 50])
-        first = slim.dropout(net, 0.5, scope='a')
-        second = slim.dropout(net, 0.5, scope='b')
+        net = tf.ones([4, 50], dtype)
+        first = slim.dropout(net, keep, scope='a')
+        second = slim.dropout(net, keep, scope='b')
         loss = tf.reduce_sum(first) + tf.reduce_sum(second)
         assert randomness.make_draws_follow_step([loss], global_step, seed) == 2
         session.run(tf.global_variables_initializer())
@@ -40,6 +40,41 @@ def test_layers_and_seeds_have_masks_of_their_own():
 def test_the_draws_still_keep_the_right_share():
     kept = (masks(7, range(20)) > 0).mean()
     assert abs(kept - 0.5) < 0.02
+
+
+def test_dropout_becomes_a_product_of_the_same_bits():
+    """Grappler's layout optimizer gives up on a graph with a select of four dimensions."""
+    with tf.Graph().as_default(), tf.Session() as session:
+        global_step = tf.train.create_global_step()
+        # With a negative number, and with one too large to be scaled.
+        net = tf.random.stateless_normal([2, 3, 3, 8], [1, 2]) * tf.constant([1.0] * 7 + [9e37])
+        selected = slim.dropout(net, 0.7)
+        used = tf.tanh(selected)
+        randomness.make_draws_follow_step([used], global_step, 3)
+        assert selected.op.type == 'SelectV2'
+        assert 'SelectV2' not in {operation.type for operation in randomness.ancestors([used])}
+        session.run(tf.global_variables_initializer())
+        expected, found = session.run([selected, used.op.inputs[0]])
+        np.testing.assert_array_equal(found, expected)
+        assert 0 < (expected == 0).mean() < 0.6
+        (gradient,) = tf.gradients(used.op.inputs[0], net)
+        slopes = session.run(gradient)
+        np.testing.assert_array_equal(slopes, np.where(expected == 0, 0, np.float32(1 / 0.7)))
+
+
+def test_16_bits_drop_what_float32_drops():
+    """The 128 numbers that a draw of bfloat16 can be would keep 79.7 % instead of 80."""
+    expected = masks(7, range(9), keep=0.8) > 0
+    np.testing.assert_array_equal(masks(7, range(9), tf.bfloat16, keep=0.8) > 0, expected)
+
+
+def test_a_select_between_other_values_stays():
+    with tf.Graph().as_default():
+        global_step = tf.train.create_global_step()
+        draw = tf.random.uniform([4])
+        used = tf.tanh(tf.where_v2(draw >= 0.5, tf.ones([4]), 2 * tf.ones([4])))
+        assert randomness.make_draws_follow_step([used], global_step, 3) == 1
+        assert used.op.inputs[0].op.type == 'SelectV2'
 
 
 def test_initializers_are_left_alone():

@@ -7,8 +7,9 @@ import pathlib
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
+from absl import flags as absl_flags
 
-from runtime import options
+from runtime import flags, options
 from runtime.training import schedules
 from slim import errors
 
@@ -44,6 +45,54 @@ def test_rates_are_the_classic_ones(case, flags, batch_size):
             assert session.run(rate, {step: number}) == pytest.approx(
                 schedule.rate(number), rel=1e-6
             )
+
+
+# The published run on four cards and its end on one, computed from their description.
+_RECIPES = {
+    'mobilenet_v3_large': (
+        4,
+        {
+            0: 0,
+            1: 7.5e-5,
+            1_000: 0.075,
+            2_000: 0.15,
+            3_999: 0.299925,
+            4_000: 0.29999179,
+            100_000: 0.29489813,
+            600_000: 0.15021461,
+            900_000: 0.044161856,
+            1_080_000: 0.0074613686,
+            1_200_000: 6.141032e-7,
+            1_201_094: 0,
+        },
+    ),
+    'mobilenet_v3_large_finetune': (
+        1,
+        {
+            1_080_000: 0.0037930892,
+            1_100_000: 0.0026581936,
+            1_150_000: 6.9391196e-4,
+            1_200_599: 1.0280814e-6,
+        },
+    ),
+}
+
+
+@pytest.mark.parametrize('name', _RECIPES)
+def test_recipes_have_the_published_rates(name):
+    workers, rates = _RECIPES[name]
+    values = absl_flags.FlagValues()
+    flags.define(options.Training, values)
+    path = pathlib.Path(__file__).parents[3] / 'recipes' / f'{name}.cfg'
+    values(['train', f'--flagfile={path}'])
+    chosen = flags.read(options.Training, values)
+    length = schedules.run_length(chosen, 1_281_167, workers)
+    schedule = schedules.schedule(chosen.schedule, length, workers)
+    for step, rate in rates.items():
+        # To a millionth of it, and where it is small to seven digits as they are printed.
+        assert schedule.rate(step) == pytest.approx(rate, rel=1e-6, abs=1e-12), step
+    assert length.images_per_step == {4: 1280, 1: 640}[workers]
+    assert length.total_steps in (1_201_094, 1_200_600)
 
 
 @pytest.mark.parametrize('kind', options.LEARNING_RATE_DECAY_TYPES)
