@@ -8,12 +8,12 @@ imported by then, since the device may want to be first (`startup.start`).
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from datasets import dataset_factory
 from datasets.records import example_format
-from nets import nets_factory
+from nets import nets_factory, published
 from preprocessing import augmentation, preprocessing_factory
 from runtime import options
 from slim import errors
@@ -26,6 +26,14 @@ class Network:
     function: Callable[..., tuple[Any, dict[str, Any]]]  # images to (logits, end points)
     num_classes: int  # of its logits
     image_size: int  # side of its square input, in pixels
+
+
+@dataclasses.dataclass(frozen=True)
+class BareNetwork:
+    """A network by itself, without a data set."""
+
+    network: Network
+    input_shape: tuple[int, ...]  # of an image: height, width, channels; of a video frames first
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,6 +92,51 @@ def for_export(chosen: options.Export, num_classes: int | None = None) -> Networ
         chosen.image_size,
         is_training=chosen.is_training,
     )
+
+
+def for_inspection(chosen: options.Inspection, num_classes: int | None = None) -> BareNetwork:
+    """The network that the flags name, with `num_classes` logits; None: as the flags say.
+
+    Raises:
+      UsageError: a name that is not there, or frames for a network of images.
+    """
+    assert chosen.model_name  # the script requires it
+    usual = published.published(chosen.model_name)
+    if num_classes is None:
+        num_classes = chosen.num_classes or usual.num_classes
+    network = _network(chosen.model_name, num_classes, chosen.image_size)
+    if chosen.num_frames and not usual.frames:
+        raise errors.UsageError(
+            f'--num_frames={chosen.num_frames}: {chosen.model_name} takes images, not videos'
+        )
+    frames = [chosen.num_frames or usual.frames] if usual.frames else []
+    channels = 1 if chosen.use_grayscale else usual.channels
+    size = network.image_size
+    return BareNetwork(network, (*frames, size, size, channels))
+
+
+def networks_for(chosen: options.Inspection, checkpoint: str, held: Iterable[str]) -> Sequence[str]:
+    """Names of the networks that a checkpoint may be of: the flags', or those of its scopes.
+
+    Args:
+      chosen: the flags, with the network of the sidecar where there is one.
+      checkpoint: its prefix.
+      held: names of its variables.
+
+    Raises:
+      CheckpointError: none is known.
+    """
+    if chosen.model_name:
+        check_names(chosen.model_name, source=f'{checkpoint}.json')
+        return [chosen.model_name]
+    scopes = sorted({name.split('/')[0] for name in held if '/' in name})
+    found = [name for name, usual in published.NETWORKS.items() if usual.scope in scopes]
+    if not found:
+        raise errors.CheckpointError(
+            f'Checkpoint {checkpoint} is of no network of this suite: its variables begin with '
+            f'{errors.shortened(", ".join(scopes), 80) or "nothing in common"}'
+        )
+    return found
 
 
 def check_names(model_name: str, preprocessing_name: str | None = None, source: str = '') -> None:
