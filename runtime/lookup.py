@@ -8,11 +8,11 @@ imported by then, since the device may want to be first (`startup.start`).
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
 from datasets import dataset_factory
-from datasets.records import example_format
+from datasets.records import example_format, image_kinds, label_file
 from nets import nets_factory, published
 from preprocessing import augmentation, preprocessing_factory
 from runtime import options
@@ -26,6 +26,17 @@ class Network:
     function: Callable[..., tuple[Any, dict[str, Any]]]  # images to (logits, end points)
     num_classes: int  # of its logits
     image_size: int  # side of its square input, in pixels
+
+
+@dataclasses.dataclass(frozen=True)
+class Predictor:
+    """What a prediction puts together."""
+
+    network: Network
+    preprocess: Callable[..., Any]  # of an image file; see get_encoded_preprocessing
+    input_note: str  # a line for the log on how images are computed, or ''
+    class_names: tuple[str, ...] | None  # by place in the logits
+    image_kind: Callable[[bytes], str] = image_kinds.of  # 'a WebP file', '' for what is decoded
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,7 +76,7 @@ def for_training(chosen: options.Training) -> Parts:
     extra = chosen.augmentation
     preprocess, note = _preprocess(
         chosen,
-        dataset,
+        dataset.decode,
         is_training=True,
         augment=augmentation.rand_augment(extra.randaugment_layers, extra.randaugment_magnitude),
     )
@@ -78,7 +89,7 @@ def for_evaluation(chosen: options.Evaluation) -> Parts:
     dataset = _dataset(chosen.dataset)
     num_classes = _num_classes(dataset, chosen.dataset.labels_offset)
     network = _network(chosen.network.model_name, num_classes, chosen.input.eval_image_size)
-    return Parts(dataset, network, *_preprocess(chosen, dataset))
+    return Parts(dataset, network, *_preprocess(chosen, dataset.decode))
 
 
 def for_export(chosen: options.Export, num_classes: int | None = None) -> Network:
@@ -92,6 +103,35 @@ def for_export(chosen: options.Export, num_classes: int | None = None) -> Networ
         chosen.image_size,
         is_training=chosen.is_training,
     )
+
+
+def for_prediction(chosen: options.Prediction, about: Any, given: Collection[str]) -> Predictor:
+    """The network of a checkpoint, and what pictures and classes it takes.
+
+    Args:
+      chosen: the flags, with the sidecar's values.
+      about: the `sidecar.Sidecar`, or None.
+      given: names of the flags that the user gave; classes are those of the training, unless they
+        name a data set.
+
+    Raises:
+      UsageError: a name that is not there, or an offset that leaves no class.
+      DataError: there are no classes to be had, or names for another number of them.
+    """
+    run = chosen.run
+    if about is None or not {'dataset_name', 'dataset_dir'}.isdisjoint(given):
+        described = dataset_factory.get_description(run.dataset_name, run.dataset_dir)
+        num_classes = _num_classes(described, run.labels_offset)
+        dataset_name, names = run.dataset_name, described.label_names
+    else:
+        dataset_name, num_classes, names = about.dataset_name, about.num_classes, about.label_names
+    network = _network(chosen.network.model_name, num_classes, chosen.input.eval_image_size)
+    preprocess, note = _preprocess(chosen, dataset_factory.get_decoder(dataset_name))
+    if run.labels_file:
+        names = label_file.read_outputs(run.labels_file, num_classes, run.labels_offset)
+    else:
+        names = tuple(names[run.labels_offset :]) if names else None
+    return Predictor(network, preprocess, note, names)
 
 
 def for_inspection(chosen: options.Inspection, num_classes: int | None = None) -> BareNetwork:
@@ -198,17 +238,19 @@ def _network(name: str, num_classes: int, image_size: int | None, **arguments: A
 
 
 def _preprocess(
-    chosen: options.Training | options.Evaluation, dataset: Any, **arguments: Any
+    chosen: options.Training | options.Evaluation | options.Prediction,
+    decode: Callable[..., Any],
+    **arguments: Any,
 ) -> tuple[Callable[..., Any], str]:
     """Of an encoded image; and a line on whether the compiled operation is used."""
     name = chosen.input.preprocessing_name or chosen.network.model_name
-    fused = chosen.input.fused_decoding and dataset.decode is example_format.decode_image
+    fused = chosen.input.fused_decoding and decode is example_format.decode_image
     custom_op, note = preprocessing_factory.find_custom_op(
         name, fused, chosen.input.custom_image_op
     )
     preprocess = preprocessing_factory.get_encoded_preprocessing(
         name,
-        dataset.decode,
+        decode,
         use_grayscale=chosen.input.use_grayscale,
         fused=fused,
         custom_op=custom_op,
