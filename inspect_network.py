@@ -24,6 +24,7 @@ flags.define(options.Inspection)
 def main() -> int:
     """Reads the flags and prints what they ask for; returns the exit code."""
     chosen = flags.read(options.Inspection)
+    app.end_with_the_reader()
     if chosen.list:
         print(catalogue.shown(chosen.format))
         return 0

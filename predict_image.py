@@ -25,6 +25,7 @@ flags.define(options.Prediction)
 def main() -> int:
     """Reads the flags and predicts; returns the exit code."""
     chosen = flags.read(options.Prediction)
+    app.end_with_the_reader()
     flags.require('images', 'pictures: a file, a folder, a pattern or a list')
     if bool(chosen.run.checkpoint_path) == bool(chosen.run.exported_file):
         raise errors.UsageError('Give what predicts: either --checkpoint_path or --exported_file')
@@ -43,7 +44,8 @@ def predict(chosen: options.Prediction, runtime: startup.Runtime, given: Collect
     assert chosen.input.images
     skip = chosen.input.on_data_error == 'skip'
     paths = pictures.usable(pictures.find(chosen.input.images), skip, say_aside)
-    chosen, model = of_checkpoint(chosen, runtime, given, paths)
+    choose = of_checkpoint if chosen.run.checkpoint_path else of_file
+    chosen, model = choose(chosen, runtime, given, paths)
     say_aside(str(runtime), *model.notes)
 
     say = tell if chosen.run.output_file else say_aside
@@ -75,6 +77,22 @@ def of_checkpoint(
     lookup.check_names(name, preprocessing, source=f'{checkpoint}.json' if about else '')
     parts = lookup.for_prediction(chosen, about, given)
     return chosen, predictor.OfCheckpoint(chosen, parts, runtime, checkpoint, paths)
+
+
+def of_file(
+    chosen: options.Prediction,
+    runtime: startup.Runtime,
+    given: Collection[str],
+    paths: Sequence[str],
+) -> tuple[options.Prediction, Any]:
+    """The flags, and the exported file as what predicts."""
+    from runtime import lookup
+    from runtime.results import exported, predictor
+
+    assert chosen.run.exported_file
+    model = exported.load(chosen.run.exported_file)
+    parts = lookup.for_exported(chosen, model, predictor.count_classes(model), given)
+    return chosen, predictor.OfFile(chosen, parts, model, paths)
 
 
 def say_aside(*lines: str) -> None:

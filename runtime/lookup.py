@@ -134,6 +134,72 @@ def for_prediction(chosen: options.Prediction, about: Any, given: Collection[str
     return Predictor(network, preprocess, note, names)
 
 
+def for_exported(
+    chosen: options.Prediction, model: Any, num_classes: int, given: Collection[str]
+) -> Predictor:
+    """What pictures an exported network takes, and its classes.
+
+    Args:
+      chosen: the flags.
+      model: a `results.exported.Exported`; where it does not say what it takes, the flags do.
+      num_classes: that it gives.
+      given: names of the flags that the user gave.
+
+    Raises:
+      UsageError: neither the file nor the flags say it, or they contradict each other.
+      DataError: names for another number of classes.
+    """
+    flags = chosen.input
+    takes_files = model.takes == 'image_bytes'
+    own = flags.preprocessing_name or ('model_name' in given and chosen.network.model_name) or None
+    name, size = model.preprocessing_name or own, model.image_size or flags.eval_image_size
+    shown_path = errors.shortened(model.path, 120)
+    if not takes_files and not name:
+        raise errors.UsageError(
+            f'{shown_path} does not say which preprocessing it takes: give --preprocessing_name'
+        )
+    if not takes_files and not size:
+        raise errors.UsageError(f'{shown_path} takes images of any size: give --eval_image_size')
+    _check_same('preprocessing_name', flags.preprocessing_name, name, model.path)
+    _check_same('eval_image_size', flags.eval_image_size, size, model.path)
+    if takes_files or not name:
+        preprocess, note = _decode_only, ''
+    else:
+        preprocessing_factory.get_preprocessing(name)
+        taken = {'preprocessing_name': name, 'use_grayscale': model.use_grayscale}
+        decode = dataset_factory.get_decoder(chosen.run.dataset_name)
+        preprocess, note = _preprocess(options.with_values(chosen, taken), decode)
+    names = model.labels
+    if chosen.run.labels_file:
+        names = label_file.read_outputs(
+            chosen.run.labels_file, num_classes, chosen.run.labels_offset
+        )
+    elif not names and not {'dataset_name', 'dataset_dir'}.isdisjoint(given):
+        described = dataset_factory.get_description(chosen.run.dataset_name, chosen.run.dataset_dir)
+        names = (described.label_names or ())[chosen.run.labels_offset :]
+        if len(names) != num_classes:
+            raise errors.DataError(
+                f'The data set names {len(names)} classes, but {shown_path} has {num_classes}'
+            )
+    network = Network(model.run, num_classes, size or 0)
+    return Predictor(network, preprocess, note, names)
+
+
+def _check_same(flag: str, asked: Any, held: Any, path: str) -> None:
+    """UsageError where a flag was given and an exported file says something else."""
+    if asked and held and asked != held and not same_preprocessing(str(asked), str(held)):
+        raise errors.UsageError(
+            f'--{flag}={errors.shortened(asked, 60)}, but {errors.shortened(path, 120)} takes '
+            f'{held}: leave the flag away'
+        )
+
+
+def _decode_only(encoded: Any, height: int, width: int) -> Any:
+    """In place of a preprocessing, where an exported network has one of its own."""
+    del height, width
+    return example_format.decode_image(encoded)
+
+
 def for_inspection(chosen: options.Inspection, num_classes: int | None = None) -> BareNetwork:
     """The network that the flags name, with `num_classes` logits; None: as the flags say.
 
