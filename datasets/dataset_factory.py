@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import tensorflow as tf
@@ -53,6 +54,18 @@ def get_description(name: str, dataset_dir: str = '') -> Description:
             'your own has. Give its folder with --dataset_dir.'
         )
     return described or module.PUBLISHED
+
+
+def get_label_names(name: str, dataset_dir: str = '') -> Mapping[int, str] | None:
+    """Names by label, as a split of the set would have them; needs no record files. None: unknown.
+
+    Raises as `get_description` does.
+    """
+    described = get_description(name, dataset_dir)
+    module = _module(name, dataset_dir)
+    if module is imagenet:
+        return imagenet.readable_names(described)
+    return described.labels_to_names()
 
 
 def _module(name: str, dataset_dir: str) -> Any:

@@ -8,10 +8,10 @@ imported by then, since the device may want to be first (`startup.start`).
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from datasets import dataset_factory
+from datasets import dataset_factory, pictures
 from datasets.records import example_format
 from nets import nets_factory
 from preprocessing import augmentation, preprocessing_factory
@@ -78,11 +78,57 @@ def for_export(chosen: options.Export, num_classes: int | None = None) -> Networ
     if num_classes is None:
         about = dataset_factory.get_description(chosen.dataset_name, chosen.dataset_dir)
         num_classes = _num_classes(about, chosen.labels_offset)
+    if chosen.output == 'features':
+        num_classes = 0
     return _network(
         chosen.model_name,
         num_classes,
         chosen.image_size,
         is_training=chosen.is_training,
+    )
+
+
+def labels_for_export(
+    chosen: options.Export, num_classes: int, trained: Sequence[str] | None
+) -> tuple[str, ...] | None:
+    """Names of the classes by place in the logits: as in training, or the data set's.
+
+    None where nobody knows names for as many classes.
+    """
+    names = trained
+    if names is None:
+        held = dataset_factory.get_label_names(chosen.dataset_name, chosen.dataset_dir)
+        names = [held[label] for label in sorted(held)] if held else ()
+    names = tuple(names[chosen.labels_offset :])
+    return names if len(names) == num_classes else None
+
+
+def preprocessing_for_export(
+    chosen: options.Export,
+) -> tuple[Callable[..., Any], tuple[float, tuple[float, ...]] | None]:
+    """Of an image file, by TensorFlow's own operations alone; and the scale of its pixels.
+
+    Raises UsageError where pixels are to go in and the preprocessing has no scale.
+    """
+    name = chosen.preprocessing_name or chosen.model_name
+    preprocess = preprocessing_factory.get_encoded_preprocessing(
+        name, example_format.decode_image, use_grayscale=chosen.use_grayscale
+    )
+    scale = preprocessing_factory.pixel_scale(name, 1 if chosen.use_grayscale else 3)
+    return preprocess, scale
+
+
+def pictures_for_export(chosen: options.Export, count: int) -> list[tuple[str, bytes]]:
+    """Name and content of at most `count` image files of --calibration_dir, spread over it.
+
+    A folder of records gives those of --calibration_split. DataError where there are none.
+    """
+    folder = chosen.calibration_dir
+    assert folder
+    return pictures.of_folder(
+        folder,
+        count,
+        lambda: dataset_factory.get_dataset(chosen.dataset_name, chosen.calibration_split, folder),
     )
 
 
