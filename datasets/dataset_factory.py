@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import tensorflow as tf
@@ -59,6 +59,18 @@ def get_description(name: str, dataset_dir: str = '') -> Description:
 def get_decoder(name: str) -> Callable[[tf.Tensor], tf.Tensor]:
     """What makes uint8 [h, w, c] of the image files of the set `name`, a user's own included."""
     return getattr(datasets_map.get(name), 'decode', example_format.decode_image)
+
+
+def get_label_names(name: str, dataset_dir: str = '') -> Mapping[int, str] | None:
+    """Names by label, as a split of the set would have them; needs no record files. None: unknown.
+
+    Raises as `get_description` does.
+    """
+    described = get_description(name, dataset_dir)
+    module = _module(name, dataset_dir)
+    if module is imagenet:
+        return imagenet.readable_names(described)
+    return described.labels_to_names()
 
 
 def _module(name: str, dataset_dir: str) -> Any:

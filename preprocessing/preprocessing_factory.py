@@ -1,7 +1,9 @@
 """Preprocessings by name; a network's name stands for the one that it was published with.
 
 To add one: a module with `preprocess_image(image, height, width, is_training=...,
-use_grayscale=..., seed=None)`, a row below, and its names in `names.NAMES`.
+use_grayscale=..., seed=None)`, a row below, and its names in `names.NAMES`; where its last step is
+a scale and an offset of each pixel, also `pixel_scale(channels)`, so that exports can have that
+step inside.
 """
 
 from __future__ import annotations
@@ -67,6 +69,18 @@ def get_preprocessing(
         )
 
     return preprocessing_fn
+
+
+def pixel_scale(name: str, channels: int) -> tuple[float, tuple[float, ...]] | None:
+    """Scale and offsets by channel: a network's input is `pixel * scale + offset`, 0..255.
+
+    None where it is no such function of the single pixel, as in `cifarnet`, which standardizes each
+    image by its own numbers. Raises UsageError for an unknown name.
+    """
+    if name not in preprocessing_fn_map:
+        raise unknown_name('preprocessing', name, preprocessing_fn_map)
+    of_module = getattr(preprocessing_fn_map[name], 'pixel_scale', None)
+    return of_module(channels) if of_module else None
 
 
 def find_custom_op(name: str, fused: bool, wanted: bool) -> tuple[ImageOp | None, str]:

@@ -8,10 +8,10 @@ imported by then, since the device may want to be first (`startup.start`).
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from datasets import dataset_factory
+from datasets import dataset_factory, pictures
 from datasets.records import example_format, image_kinds, label_file
 from nets import nets_factory, published
 from preprocessing import augmentation, preprocessing_factory
@@ -97,11 +97,57 @@ def for_export(chosen: options.Export, num_classes: int | None = None) -> Networ
     if num_classes is None:
         about = dataset_factory.get_description(chosen.dataset_name, chosen.dataset_dir)
         num_classes = _num_classes(about, chosen.labels_offset)
+    if chosen.output == 'features':
+        num_classes = 0
     return _network(
         chosen.model_name,
         num_classes,
         chosen.image_size,
         is_training=chosen.is_training,
+    )
+
+
+def labels_for_export(
+    chosen: options.Export, num_classes: int, trained: Sequence[str] | None
+) -> tuple[str, ...] | None:
+    """Names of the classes by place in the logits: as in training, or the data set's.
+
+    None where nobody knows names for as many classes.
+    """
+    names = trained
+    if names is None:
+        held = dataset_factory.get_label_names(chosen.dataset_name, chosen.dataset_dir)
+        names = [held[label] for label in sorted(held)] if held else ()
+    names = tuple(names[chosen.labels_offset :])
+    return names if len(names) == num_classes else None
+
+
+def preprocessing_for_export(
+    chosen: options.Export,
+) -> tuple[Callable[..., Any], tuple[float, tuple[float, ...]] | None]:
+    """Of an image file, by TensorFlow's own operations alone; and the scale of its pixels.
+
+    Raises UsageError where pixels are to go in and the preprocessing has no scale.
+    """
+    name = chosen.preprocessing_name or chosen.model_name
+    preprocess = preprocessing_factory.get_encoded_preprocessing(
+        name, example_format.decode_image, use_grayscale=chosen.use_grayscale
+    )
+    scale = preprocessing_factory.pixel_scale(name, 1 if chosen.use_grayscale else 3)
+    return preprocess, scale
+
+
+def pictures_for_export(chosen: options.Export, count: int) -> list[tuple[str, bytes]]:
+    """Name and content of at most `count` image files of --calibration_dir, spread over it.
+
+    A folder of records gives those of --calibration_split. DataError where there are none.
+    """
+    folder = chosen.calibration_dir
+    assert folder
+    return pictures.of_folder(
+        folder,
+        count,
+        lambda: dataset_factory.get_dataset(chosen.dataset_name, chosen.calibration_split, folder),
     )
 
 
@@ -118,20 +164,31 @@ def for_prediction(chosen: options.Prediction, about: Any, given: Collection[str
       UsageError: a name that is not there, or an offset that leaves no class.
       DataError: there are no classes to be had, or names for another number of them.
     """
-    run = chosen.run
-    if about is None or not {'dataset_name', 'dataset_dir'}.isdisjoint(given):
+    run, names_a_set = chosen.run, not {'dataset_name', 'dataset_dir'}.isdisjoint(given)
+    if about is None or names_a_set:
         described = dataset_factory.get_description(run.dataset_name, run.dataset_dir)
-        num_classes = _num_classes(described, run.labels_offset)
-        dataset_name, names = run.dataset_name, described.label_names
+        num_classes, dataset_name = _num_classes(described, run.labels_offset), run.dataset_name
+        held = dataset_factory.get_label_names(run.dataset_name, run.dataset_dir)
     else:
-        dataset_name, num_classes, names = about.dataset_name, about.num_classes, about.label_names
+        num_classes, dataset_name = about.num_classes, about.dataset_name
+        held = dict(enumerate(about.label_names or ()))
     network = _network(chosen.network.model_name, num_classes, chosen.input.eval_image_size)
     preprocess, note = _preprocess(chosen, dataset_factory.get_decoder(dataset_name))
+    return Predictor(network, preprocess, note, _class_names(run, num_classes, held))
+
+
+def _class_names(
+    run: options.PredictionRunOptions, num_classes: int, held: Mapping[int, str] | None
+) -> tuple[str, ...] | None:
+    """By place in the logits: those of --labels_file, or those that are `held`, by label.
+
+    None where not every class has a name. DataError: the file names another number.
+    """
     if run.labels_file:
-        names = label_file.read_outputs(run.labels_file, num_classes, run.labels_offset)
-    else:
-        names = tuple(names[run.labels_offset :]) if names else None
-    return Predictor(network, preprocess, note, names)
+        return label_file.read_outputs(run.labels_file, num_classes, run.labels_offset)
+    wanted = range(run.labels_offset, run.labels_offset + num_classes)
+    names = [held[label] for label in wanted if label in held] if held else []
+    return tuple(names) if len(names) == num_classes else None
 
 
 def for_exported(
@@ -169,20 +226,12 @@ def for_exported(
         taken = {'preprocessing_name': name, 'use_grayscale': model.use_grayscale}
         decode = dataset_factory.get_decoder(chosen.run.dataset_name)
         preprocess, note = _preprocess(options.with_values(chosen, taken), decode)
-    names = model.labels
-    if chosen.run.labels_file:
-        names = label_file.read_outputs(
-            chosen.run.labels_file, num_classes, chosen.run.labels_offset
-        )
-    elif not names and not {'dataset_name', 'dataset_dir'}.isdisjoint(given):
-        described = dataset_factory.get_description(chosen.run.dataset_name, chosen.run.dataset_dir)
-        names = (described.label_names or ())[chosen.run.labels_offset :]
-        if len(names) != num_classes:
-            raise errors.DataError(
-                f'The data set names {len(names)} classes, but {shown_path} has {num_classes}'
-            )
+    held = dict(enumerate(model.labels or (), chosen.run.labels_offset))
+    if not {'dataset_name', 'dataset_dir'}.isdisjoint(given):
+        found = dataset_factory.get_label_names(chosen.run.dataset_name, chosen.run.dataset_dir)
+        held = dict(found or {})
     network = Network(model.run, num_classes, size or 0)
-    return Predictor(network, preprocess, note, names)
+    return Predictor(network, preprocess, note, _class_names(chosen.run, num_classes, held))
 
 
 def _check_same(flag: str, asked: Any, held: Any, path: str) -> None:

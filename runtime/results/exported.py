@@ -17,22 +17,13 @@ labels nor preprocessing; what the file itself says (shapes) is there in any cas
 
 from __future__ import annotations
 
-import importlib
 import os
-from typing import Any
 
 from runtime.results.forms.model import IMAGE_BYTES, IMAGES, Exported
+from runtime.results.forms.table import FORMS
 from slim import errors
 
 __all__ = ['IMAGES', 'IMAGE_BYTES', 'Exported', 'form_of', 'load']
-
-# Form -> its module, which has `load(path, takes, threads)`.
-_MODULES = {
-    'graphdef': 'runtime.results.forms.graphdef',
-    'saved_model': 'runtime.results.forms.saved_model',
-    'tflite': 'runtime.results.forms.tflite',
-    'onnx': 'runtime.results.forms.onnx',
-}
 
 
 def load(path: str, takes: str | None = None, threads: int | None = None) -> Exported:
@@ -48,8 +39,7 @@ def load(path: str, takes: str | None = None, threads: int | None = None) -> Exp
         what it should.
       UsageError: a package that this form needs is missing.
     """
-    module: Any = importlib.import_module(_MODULES[form_of(path)])
-    return module.load(path, takes, threads)
+    return FORMS[form_of(path)].imported().load(path, takes, threads)
 
 
 def form_of(path: str) -> str:

@@ -1,4 +1,7 @@
-"""A GraphDef with weights as constants: input `input`, output `output`."""
+"""A GraphDef with weights as constants: input `input`, output `output`.
+
+What it is about is in `export.json` beside it alone, so that the graph is the classic suite's.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,25 @@ from typing import Any
 import numpy as np
 
 from runtime.results.forms import model
+
+
+def write(source: Any, path: str, quantization: str) -> None:
+    """Writes a `source.Source`; its input becomes image files where preprocessing is inside."""
+    import tensorflow.compat.v1 as tf
+
+    from runtime.results import exporter
+    from runtime.results.forms import source as sources
+
+    del quantization
+    graph_def = source.graph_def
+    if source.chosen.include_preprocessing and not source.is_video:
+        with tf.Graph().as_default() as graph:
+            files = tf.placeholder(tf.string, source.shape[:1], sources.INPUT)
+            images = sources.from_image_files(source, files)
+            rest = sources.without_input(graph_def)
+            tf.import_graph_def(rest, {f'{sources.INPUT}:0': images}, name='')
+            graph_def = graph.as_graph_def()
+    exporter.write(graph_def, path, source.chosen.write_text_graphdef)
 
 
 def load(path: str, takes: str | None = None, threads: int | None = None) -> model.Exported:
