@@ -83,5 +83,5 @@ def test_the_launcher_has_the_same_recipe(name, recipe):
 def test_a_misspelt_flag_is_seen(tmp_path):
     path = tmp_path / 'mine.cfg'
     path.write_text('# Source: me\n--model_name=lenet\n--bach_size=3\n')
-    with pytest.raises(ValueError, match="'bach_size'.*batch_size"):
+    with pytest.raises(ValueError, match=r"'bach_size'.*batch_size"):
         parse(path)
