@@ -28,7 +28,7 @@ def write(source: Any, path: str, quantization: str) -> None:
     import tensorflow as tf
 
     from runtime.results.forms import source as sources
-    from runtime.results.forms import tflite_metadata
+    from runtime.results.forms import tflite_compact, tflite_metadata
 
     chosen = source.chosen
     types = {'float32': tf.float32, 'uint8': tf.uint8}
@@ -48,6 +48,8 @@ def write(source: Any, path: str, quantization: str) -> None:
         content = converter.convert()
     except Exception as error:  # ConverterError is no public name; RuntimeError for calibration.
         raise _explained(error, source, quantization, sources) from error
+    if quantization in ('dynamic', 'int8'):
+        content = tflite_compact.compacted(content)
     about = source.about_pixels()
     scale = source.pixels or source.pixel_scale
     in_bytes = given_type == tf.uint8
