@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from runtime.results.forms import model
+from runtime.results.forms.quiet import quiet
 from slim import errors
 
 # TFLite's own words for what it cannot express.
@@ -39,13 +40,15 @@ def write(source: Any, path: str, quantization: str) -> None:
     graph_def = sources.of_pixels(source, placeholder)
     with tf.init_scope():
         function = _function(tf, graph_def, sources)
-        converter = tf.lite.TFLiteConverter.from_concrete_functions([function])
+        with quiet():
+            converter = tf.lite.TFLiteConverter.from_concrete_functions([function])
     _QUANTIZERS[quantization](converter, tf, _calibration(source))
     if is_int8:
         converter.inference_input_type = given_type
         converter.inference_output_type = types[chosen.inference_output_type]
     try:
-        content = converter.convert()
+        with quiet():
+            content = converter.convert()
     except Exception as error:  # ConverterError is no public name; RuntimeError for calibration.
         raise _explained(error, source, quantization, sources) from error
     if quantization in ('dynamic', 'int8'):
