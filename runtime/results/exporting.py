@@ -41,7 +41,7 @@ class Parts:
 def check_flags(chosen: options.Export) -> list[table.Target]:
     """The files to write. Raises UsageError, before anything is built, for what does not fit."""
     targets = table.targets(chosen.format or 'graphdef', chosen.quantization, chosen.output_file)
-    kinds = {target.quantization for target in targets}
+    kinds = {target.quantization for target in targets if target.form == 'tflite'}
     if chosen.is_training:
         raise errors.UsageError('--is_training: only the classic GraphDef has a training form')
     if not chosen.checkpoint_path:

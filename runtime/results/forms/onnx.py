@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from runtime.results.forms import model
+from runtime.results.forms.quiet import quiet
 from slim import errors
 
 
@@ -34,17 +35,19 @@ def write(source: Any, path: str, quantization: str) -> None:
     from runtime.results.forms import source as sources
 
     del quantization
-    tf2onnx, onnx = require('tf2onnx.convert', 'onnx')
+    with quiet():
+        tf2onnx, onnx = require('tf2onnx.convert', 'onnx')
     logging.getLogger('tf2onnx').setLevel(logging.ERROR)  # What fails is told by its exception.
     graph_def = sources.of_pixels(source, tf.float32)
     try:
-        proto, _ = tf2onnx.from_graph_def(
-            graph_def,
-            name=source.about.model_name,
-            input_names=[f'{sources.INPUT}:0'],
-            output_names=[f'{sources.OUTPUT}:0'],
-            opset=source.chosen.opset,
-        )
+        with quiet():
+            proto, _ = tf2onnx.from_graph_def(
+                graph_def,
+                name=source.about.model_name,
+                input_names=[f'{sources.INPUT}:0'],
+                output_names=[f'{sources.OUTPUT}:0'],
+                opset=source.chosen.opset,
+            )
         _tidy(onnx, proto, source, sources)
         onnx.checker.check_model(proto)
     except Exception as error:  # tf2onnx raises whatever it stumbles over.

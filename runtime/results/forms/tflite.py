@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from runtime.results.forms import model
+from runtime.results.forms.quiet import quiet
 from slim import errors
 
 # TFLite's own words for what it cannot express.
@@ -28,7 +29,7 @@ def write(source: Any, path: str, quantization: str) -> None:
     import tensorflow as tf
 
     from runtime.results.forms import source as sources
-    from runtime.results.forms import tflite_metadata
+    from runtime.results.forms import tflite_compact, tflite_metadata
 
     chosen = source.chosen
     types = {'float32': tf.float32, 'uint8': tf.uint8}
@@ -39,15 +40,19 @@ def write(source: Any, path: str, quantization: str) -> None:
     graph_def = sources.of_pixels(source, placeholder)
     with tf.init_scope():
         function = _function(tf, graph_def, sources)
-        converter = tf.lite.TFLiteConverter.from_concrete_functions([function])
+        with quiet():
+            converter = tf.lite.TFLiteConverter.from_concrete_functions([function])
     _QUANTIZERS[quantization](converter, tf, _calibration(source))
     if is_int8:
         converter.inference_input_type = given_type
         converter.inference_output_type = types[chosen.inference_output_type]
     try:
-        content = converter.convert()
+        with quiet():
+            content = converter.convert()
     except Exception as error:  # ConverterError is no public name; RuntimeError for calibration.
         raise _explained(error, source, quantization, sources) from error
+    if quantization in ('dynamic', 'int8'):
+        content = tflite_compact.compacted(content)
     about = source.about_pixels()
     scale = source.pixels or source.pixel_scale
     in_bytes = given_type == tf.uint8

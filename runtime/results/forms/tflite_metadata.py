@@ -61,9 +61,10 @@ def described(
     unit = None
     if scale is not None:
         factor, offsets = (1.0, (0.0,)) if about.pixels else scale
-        # A tool computes (pixel - mean) / std.
+        # A tool computes (pixel - mean) / std, and wants as many of the one as of the other.
         means = [-offset / factor for offset in offsets]
-        options = builder.table({0: builder.floats(means), 1: builder.floats([1 / factor])})
+        deviations = [1 / factor] * len(means)
+        options = builder.table({0: builder.floats(means), 1: builder.floats(deviations)})
         unit = builder.table({0: ('byte', _NORMALIZATION), 1: options})
     colours = _GRAYSCALE if about.use_grayscale else _RGB
     size = builder.table({0: ('uint', about.image_size), 1: ('uint', about.image_size)})
