@@ -1,13 +1,18 @@
-"""Writes the graph of a network, for inference elsewhere, as a GraphDef.
+"""Writes a network for inference elsewhere: GraphDef, SavedModel, TFLite, ONNX.
 
   python3 export_inference_graph.py --model_name=inception_v3 --output_file=/tmp/inception_v3.pb
   python3 export_inference_graph.py --model_name=mobilenet_v2 --dataset_dir=/data/mine \\
       --checkpoint_path=/tmp/run --output_file=/tmp/frozen.pb
+  python3 export_inference_graph.py --checkpoint_path=/tmp/run --output_file=/tmp/mine \\
+      --format=saved_model,tflite,onnx --quantization=none,int8 --calibration_dir=/data/mine
 
-The input is the placeholder `input`, preprocessed images; the logits are `output`, beside the
-network's own names. Without --checkpoint_path the file holds no weights; with it, the moving
-averages of the run, or its last weights for --moving_average_decay=0. Exit codes: 0 done, 1
-failure, 2 wrong command line, 3 data.
+Without --format the file is a GraphDef: the input is the placeholder `input`, preprocessed images;
+the logits are `output`, beside the network's own names. Without --checkpoint_path it holds no
+weights; with it, the moving averages of the run, or its last weights for --moving_average_decay=0.
+
+With --format each file is loaded in a fresh process and compared with the checkpoint before it gets
+its name; export.json beside it has the differences, sizes and latencies (docs/export.md). Exit
+codes: 0 done, 1 failure, 2 wrong command line, 3 data.
 """
 
 from __future__ import annotations
@@ -24,34 +29,59 @@ flags.define(options.Export)
 def main(unused_argv: Any = None) -> int:
     """Reads the flags and exports; returns the exit code."""
     chosen = flags.read(options.Export)
-    flags.require('output_file', 'path of the GraphDef to write')
+    flags.require('output_file', 'path of the file to write')
     startup.import_tensorflow_quietly()
     return export(chosen, flags.chosen_by_user())
 
 
 def export(chosen: options.Export, given: Collection[str]) -> int:
-    """The walk from network to file; returns the exit code.
+    """The walk from network to files; returns the exit code.
 
     What is not among the `given` flags comes from the checkpoint's sidecar, where it has one.
     """
-    import tensorflow.compat.v1 as tf
-
     from runtime import lookup
-    from runtime.checkpoints import files, settling, sidecar, weights
-    from runtime.results import exporter
+    from runtime.checkpoints import files, settling, sidecar
+    from runtime.results import exporter, exporting
 
-    lookup.check_names(chosen.model_name)
-    exporter.check_writable(chosen.output_file)
+    lookup.check_names(chosen.model_name, chosen.preprocessing_name)
+    is_classic = exporting.FLAGS.isdisjoint(given)
+    targets = [] if is_classic else exporting.check_flags(chosen)
+    if is_classic:
+        exporter.check_writable(chosen.output_file)
     checkpoint = chosen.checkpoint_path and files.find(chosen.checkpoint_path, 'checkpoint_path')
     about = sidecar.read(checkpoint) if checkpoint and not chosen.ignore_sidecar else None
     chosen = settling.settle(chosen, given, about, lookup.same_preprocessing)
-    lookup.check_names(chosen.model_name, source=f'{checkpoint}.json' if about else '')
+    source = f'{checkpoint}.json' if about else ''
+    lookup.check_names(chosen.model_name, chosen.preprocessing_name, source)
     told = {'dataset_name', 'dataset_dir'}.isdisjoint(given)
     network = lookup.for_export(chosen, about.num_classes if about and told else None)
+    shown = lookup.shown(chosen.model_name, network)
+    if is_classic:
+        print(_classic(chosen, network, checkpoint, shown))
+        return 0
+    preprocess, pixel_scale = lookup.preprocessing_for_export(chosen)
+    parts = exporting.Parts(
+        network,
+        preprocess,
+        pixel_scale,
+        lambda count: lookup.labels_for_export(chosen, count, about and about.label_names),
+        chosen.calibration_dir and (lambda count: lookup.pictures_for_export(chosen, count)),
+    )
+    lines, note = exporting.export(chosen, targets, parts, checkpoint)
+    print('\n'.join([shown, *lines, _note(checkpoint, note)]))
+    return 0
+
+
+def _classic(chosen: options.Export, network: Any, checkpoint: str | None, shown: str) -> str:
+    """Writes the GraphDef as the classic suite does; returns what to tell."""
+    import tensorflow.compat.v1 as tf
+
+    from runtime.checkpoints import weights
+    from runtime.results import exporter
+
     size = network.image_size
     channels = 1 if chosen.use_grayscale else 3
     frames = [chosen.num_frames] if chosen.is_video_model else []
-
     with tf.Graph().as_default() as graph:
         shape = [chosen.batch_size, *frames, size, size, channels]
         with exporter.reference_variables():
@@ -62,13 +92,18 @@ def export(chosen: options.Export, given: Collection[str]) -> int:
         if checkpoint:
             loaded = weights.of_checkpoint(checkpoint, chosen.moving_average_decay)
             graph_def = exporter.freeze(graph_def, loaded.saver, checkpoint, output.op.name)
-            step = files.global_step(checkpoint)
-            note = f'of {errors.printable(checkpoint)}, step {step}, its {loaded.note}'
+            note = _note(checkpoint, loaded.note)
     exporter.write(graph_def, chosen.output_file, chosen.write_text_graphdef)
-    shown = lookup.shown(chosen.model_name, network)
     file = errors.printable(chosen.output_file)
-    print(f'{file}: {shown}, input {shape}, {len(graph_def.node)} nodes\n{note}')
-    return 0
+    return f'{file}: {shown}, input {shape}, {len(graph_def.node)} nodes\n{note}'
+
+
+def _note(checkpoint: str, note: str) -> str:
+    """Which weights of which checkpoint."""
+    from runtime.checkpoints import files
+
+    step = files.global_step(checkpoint)
+    return f'of {errors.printable(checkpoint)}, step {step}, its {note}'
 
 
 if __name__ == '__main__':

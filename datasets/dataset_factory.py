@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import tensorflow as tf
 
 from datasets import cifar10, flowers, folder, imagenet, imagenette, mnist, visualwakewords
 from datasets.dataset import Dataset
-from datasets.records import description
+from datasets.records import description, example_format
 from datasets.records.description import Description
 from slim.errors import DataError, unknown_name
 
@@ -53,6 +54,23 @@ def get_description(name: str, dataset_dir: str = '') -> Description:
             'your own has. Give its folder with --dataset_dir.'
         )
     return described or module.PUBLISHED
+
+
+def get_decoder(name: str) -> Callable[[tf.Tensor], tf.Tensor]:
+    """What makes uint8 [h, w, c] of the image files of the set `name`, a user's own included."""
+    return getattr(datasets_map.get(name), 'decode', example_format.decode_image)
+
+
+def get_label_names(name: str, dataset_dir: str = '') -> Mapping[int, str] | None:
+    """Names by label, as a split of the set would have them; needs no record files. None: unknown.
+
+    Raises as `get_description` does.
+    """
+    described = get_description(name, dataset_dir)
+    module = _module(name, dataset_dir)
+    if module is imagenet:
+        return imagenet.readable_names(described)
+    return described.labels_to_names()
 
 
 def _module(name: str, dataset_dir: str) -> Any:

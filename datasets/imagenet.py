@@ -49,15 +49,23 @@ def get_split(
     dataset = record_set.get_split(
         RecordSet(PUBLISHED), split_name, dataset_dir, file_pattern, reader
     )
-    return dataclasses.replace(dataset, labels_to_names=_readable(dataset))
+    names = _readable(dataset.name, dataset.num_classes, dataset.labels_to_names)
+    return dataclasses.replace(dataset, labels_to_names=names)
 
 
-def _readable(dataset: Dataset) -> Mapping[int, str] | None:
+def readable_names(described: Description) -> Mapping[int, str] | None:
+    """The names that a split of the set gets, by its description alone."""
+    return _readable(described.name, described.num_classes, described.labels_to_names())
+
+
+def _readable(
+    name: str, num_classes: int, labels_to_names: Mapping[int, str] | None
+) -> Mapping[int, str] | None:
     if not LOAD_READABLE_NAMES:
-        return dataset.labels_to_names
-    if dataset.labels_to_names is not None:
+        return labels_to_names
+    if labels_to_names is not None:
         names = synsets_to_names()
-        return {label: names.get(name, name) for label, name in dataset.labels_to_names.items()}
-    if (dataset.name, dataset.num_classes) == (PUBLISHED.name, PUBLISHED.num_classes):
+        return {label: names.get(text, text) for label, text in labels_to_names.items()}
+    if (name, num_classes) == (PUBLISHED.name, PUBLISHED.num_classes):
         return create_readable_names_for_imagenet_labels()
     return None

@@ -33,10 +33,10 @@ def get_split(
     reader: object = None,
 ) -> Dataset:
     """Describes the split 'train' or 'test' of the records; see `record_set.get_split`."""
-    records = RecordSet(PUBLISHED, FILE_PATTERN, _decode_gray)
+    records = RecordSet(PUBLISHED, FILE_PATTERN, decode)
     return record_set.get_split(records, split_name, dataset_dir, file_pattern, reader)
 
 
-def _decode_gray(encoded: tf.Tensor) -> tf.Tensor:
+def decode(encoded: tf.Tensor) -> tf.Tensor:
     """uint8 [h, w, 1] from an image file (string scalar)."""
     return example_format.decode_image(encoded, channels=1)

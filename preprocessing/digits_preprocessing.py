@@ -100,5 +100,10 @@ def _warp(image: tf.Tensor, height: int, width: int, seed: tf.Tensor) -> tf.Tens
     return warped
 
 
+def pixel_scale(channels: int) -> tuple[float, tuple[float, ...]]:
+    """Scale and offsets, by channel, from pixels of 0..255 to what networks get."""
+    return 2.0 / 255.0, (-1.0,) * channels
+
+
 def _finish(image: tf.Tensor, use_grayscale: bool) -> tf.Tensor:
     return scale_to_signed_unit(to_grayscale(image) if use_grayscale else image)

@@ -324,6 +324,11 @@ def preprocess_encoded(
     return to_grayscale(image) if use_grayscale else image
 
 
+def pixel_scale(channels: int) -> tuple[float, tuple[float, ...]]:
+    """Scale and offsets, by channel, from pixels of 0..255 to what networks get."""
+    return _TO_SIGNED_UNIT, (-1.0,) * channels
+
+
 def _central_window(size: tf.Tensor) -> tf.Tensor:
     """The window of tf.image.central_crop, int32 [4], of an image of `size`, int32 [2]."""
     sides = tf.cast(size, tf.float64)

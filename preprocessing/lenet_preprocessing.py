@@ -28,3 +28,8 @@ def preprocess_image(
     if use_grayscale:
         image = to_grayscale(image)
     return (image - 128.0) / 128.0
+
+
+def pixel_scale(channels: int) -> tuple[float, tuple[float, ...]]:
+    """Scale and offsets, by channel, from pixels of 0..255 to what networks get."""
+    return 1.0 / 128.0, (-1.0,) * channels

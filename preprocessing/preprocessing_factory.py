@@ -1,7 +1,9 @@
 """Preprocessings by name; a network's name stands for the one that it was published with.
 
 To add one: a module with `preprocess_image(image, height, width, is_training=...,
-use_grayscale=..., seed=None)` and its names in the table below.
+use_grayscale=..., seed=None)`, a row below, and its names in `names.NAMES`; where its last step is
+a scale and an offset of each pixel, also `pixel_scale(channels)`, so that exports can have that
+step inside.
 """
 
 from __future__ import annotations
@@ -22,69 +24,22 @@ from preprocessing import (
 )
 from preprocessing.image_op import ImageOp
 from preprocessing.image_steps import split_seed
+from preprocessing.names import NAMES
 from slim.errors import unknown_name
 
 PreprocessingFn = Callable[..., tf.Tensor]
 
-_NAMES: tuple[tuple[Any, tuple[str, ...]], ...] = (
-    (cifarnet_preprocessing, ('cifarnet', 'nasnet_cifar')),
-    # No network's own: for small light characters on a dark ground, as in the sample of digits.
-    (digits_preprocessing, ('digits',)),
-    (
-        inception_preprocessing,
-        (
-            'inception',
-            'inception_v1',
-            'inception_v2',
-            'inception_v3',
-            'inception_v4',
-            'inception_resnet_v2',
-            'mobilenet_v1',
-            'mobilenet_v1_075',
-            'mobilenet_v1_050',
-            'mobilenet_v1_025',
-            'mobilenet_v2',
-            'mobilenet_v2_140',
-            'mobilenet_v2_050',
-            'mobilenet_v2_035',
-            'mobilenet_v3_small',
-            'mobilenet_v3_small_minimalistic',
-            'mobilenet_v3_large',
-            'mobilenet_v3_large_minimalistic',
-            'mobilenet_edgetpu',
-            'mobilenet_edgetpu_075',
-            'nasnet_mobile',
-            'nasnet_large',
-            'pnasnet_mobile',
-            'pnasnet_large',
-            # Video networks: their frames, one by one.
-            'i3d',
-            's3dg',
-        ),
-    ),
-    (lenet_preprocessing, ('lenet',)),
-    (
-        vgg_preprocessing,
-        (
-            'vgg',
-            'vgg_a',
-            'vgg_16',
-            'vgg_19',
-            'resnet_v1_50',
-            'resnet_v1_101',
-            'resnet_v1_152',
-            'resnet_v1_200',
-            'resnet_v2_50',
-            'resnet_v2_101',
-            'resnet_v2_152',
-            'resnet_v2_200',
-            'alexnet_v2',
-            'overfeat',
-        ),
-    ),
-)
+_MODULES: dict[str, Any] = {
+    'cifarnet_preprocessing': cifarnet_preprocessing,
+    'digits_preprocessing': digits_preprocessing,
+    'inception_preprocessing': inception_preprocessing,
+    'lenet_preprocessing': lenet_preprocessing,
+    'vgg_preprocessing': vgg_preprocessing,
+}
 
-preprocessing_fn_map: dict[str, Any] = {name: module for module, names in _NAMES for name in names}
+preprocessing_fn_map: dict[str, Any] = {
+    name: _MODULES[module] for module, names in NAMES.items() for name in names
+}
 
 
 def get_preprocessing(
@@ -114,6 +69,18 @@ def get_preprocessing(
         )
 
     return preprocessing_fn
+
+
+def pixel_scale(name: str, channels: int) -> tuple[float, tuple[float, ...]] | None:
+    """Scale and offsets by channel: a network's input is `pixel * scale + offset`, 0..255.
+
+    None where it is no such function of the single pixel, as in `cifarnet`, which standardizes each
+    image by its own numbers. Raises UsageError for an unknown name.
+    """
+    if name not in preprocessing_fn_map:
+        raise unknown_name('preprocessing', name, preprocessing_fn_map)
+    of_module = getattr(preprocessing_fn_map[name], 'pixel_scale', None)
+    return of_module(channels) if of_module else None
 
 
 def find_custom_op(name: str, fused: bool, wanted: bool) -> tuple[ImageOp | None, str]:

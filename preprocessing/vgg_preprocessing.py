@@ -262,6 +262,12 @@ def _crop(image: tf.Tensor, offset: tf.Tensor, height: int, width: int) -> tf.Te
     return crop
 
 
+def pixel_scale(channels: int) -> tuple[float, tuple[float, ...]]:
+    """Scale and offsets, by channel, from pixels of 0..255 to what networks get."""
+    means = (_MEAN_GRAY,) if channels == 1 else _MEAN_RGB
+    return 1.0, tuple(-mean for mean in means)
+
+
 def _subtract_mean(image: tf.Tensor, use_grayscale: bool) -> tf.Tensor:
     if use_grayscale:
         image = to_grayscale(image)

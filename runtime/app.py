@@ -32,7 +32,7 @@ def run(main: Callable[[], int | None], argv: Sequence[str] | None = None) -> No
             stream.reconfigure(errors='backslashreplace')
     program = os.path.basename(argv[0])
     if _HELP_FLAGS & set(argv[1:]):
-        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `--help | head` is no error.
+        end_with_the_reader()
         print(_help_text(program))
         sys.exit(0)
     try:
@@ -44,6 +44,11 @@ def run(main: Callable[[], int | None], argv: Sequence[str] | None = None) -> No
     except KeyboardInterrupt:
         print(f'{program}: interrupted', file=sys.stderr)
         sys.exit(130)
+
+
+def end_with_the_reader() -> None:
+    """For scripts whose output is the answer: `SCRIPT | head` is no error."""
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
 
 
 def parse_flags(argv: Sequence[str], known: flags.FlagValues = flags.FLAGS) -> None:

@@ -8,12 +8,12 @@ imported by then, since the device may want to be first (`startup.start`).
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from datasets import dataset_factory
-from datasets.records import example_format
-from nets import nets_factory
+from datasets import dataset_factory, pictures
+from datasets.records import example_format, image_kinds, label_file
+from nets import nets_factory, published
 from preprocessing import augmentation, preprocessing_factory
 from runtime import options
 from slim import errors
@@ -26,6 +26,25 @@ class Network:
     function: Callable[..., tuple[Any, dict[str, Any]]]  # images to (logits, end points)
     num_classes: int  # of its logits
     image_size: int  # side of its square input, in pixels
+
+
+@dataclasses.dataclass(frozen=True)
+class Predictor:
+    """What a prediction puts together."""
+
+    network: Network
+    preprocess: Callable[..., Any]  # of an image file; see get_encoded_preprocessing
+    input_note: str  # a line for the log on how images are computed, or ''
+    class_names: tuple[str, ...] | None  # by place in the logits
+    image_kind: Callable[[bytes], str] = image_kinds.of  # 'a WebP file', '' for what is decoded
+
+
+@dataclasses.dataclass(frozen=True)
+class BareNetwork:
+    """A network by itself, without a data set."""
+
+    network: Network
+    input_shape: tuple[int, ...]  # of an image: height, width, channels; of a video frames first
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,7 +76,7 @@ def for_training(chosen: options.Training) -> Parts:
     extra = chosen.augmentation
     preprocess, note = _preprocess(
         chosen,
-        dataset,
+        dataset.decode,
         is_training=True,
         augment=augmentation.rand_augment(extra.randaugment_layers, extra.randaugment_magnitude),
     )
@@ -70,7 +89,7 @@ def for_evaluation(chosen: options.Evaluation) -> Parts:
     dataset = _dataset(chosen.dataset)
     num_classes = _num_classes(dataset, chosen.dataset.labels_offset)
     network = _network(chosen.network.model_name, num_classes, chosen.input.eval_image_size)
-    return Parts(dataset, network, *_preprocess(chosen, dataset))
+    return Parts(dataset, network, *_preprocess(chosen, dataset.decode))
 
 
 def for_export(chosen: options.Export, num_classes: int | None = None) -> Network:
@@ -78,12 +97,201 @@ def for_export(chosen: options.Export, num_classes: int | None = None) -> Networ
     if num_classes is None:
         about = dataset_factory.get_description(chosen.dataset_name, chosen.dataset_dir)
         num_classes = _num_classes(about, chosen.labels_offset)
+    if chosen.output == 'features':
+        num_classes = 0
     return _network(
         chosen.model_name,
         num_classes,
         chosen.image_size,
         is_training=chosen.is_training,
     )
+
+
+def labels_for_export(
+    chosen: options.Export, num_classes: int, trained: Sequence[str] | None
+) -> tuple[str, ...] | None:
+    """Names of the classes by place in the logits: as in training, or the data set's.
+
+    None where nobody knows names for as many classes.
+    """
+    names = trained
+    if names is None:
+        held = dataset_factory.get_label_names(chosen.dataset_name, chosen.dataset_dir)
+        names = [held[label] for label in sorted(held)] if held else ()
+    names = tuple(names[chosen.labels_offset :])
+    return names if len(names) == num_classes else None
+
+
+def preprocessing_for_export(
+    chosen: options.Export,
+) -> tuple[Callable[..., Any], tuple[float, tuple[float, ...]] | None]:
+    """Of an image file, by TensorFlow's own operations alone; and the scale of its pixels.
+
+    Raises UsageError where pixels are to go in and the preprocessing has no scale.
+    """
+    name = chosen.preprocessing_name or chosen.model_name
+    preprocess = preprocessing_factory.get_encoded_preprocessing(
+        name, example_format.decode_image, use_grayscale=chosen.use_grayscale
+    )
+    scale = preprocessing_factory.pixel_scale(name, 1 if chosen.use_grayscale else 3)
+    return preprocess, scale
+
+
+def pictures_for_export(chosen: options.Export, count: int) -> list[tuple[str, bytes]]:
+    """Name and content of at most `count` image files of --calibration_dir, spread over it.
+
+    A folder of records gives those of --calibration_split. DataError where there are none.
+    """
+    folder = chosen.calibration_dir
+    assert folder
+    return pictures.of_folder(
+        folder,
+        count,
+        lambda: dataset_factory.get_dataset(chosen.dataset_name, chosen.calibration_split, folder),
+    )
+
+
+def for_prediction(chosen: options.Prediction, about: Any, given: Collection[str]) -> Predictor:
+    """The network of a checkpoint, and what pictures and classes it takes.
+
+    Args:
+      chosen: the flags, with the sidecar's values.
+      about: the `sidecar.Sidecar`, or None.
+      given: names of the flags that the user gave; classes are those of the training, unless they
+        name a data set.
+
+    Raises:
+      UsageError: a name that is not there, or an offset that leaves no class.
+      DataError: there are no classes to be had, or names for another number of them.
+    """
+    run, names_a_set = chosen.run, not {'dataset_name', 'dataset_dir'}.isdisjoint(given)
+    if about is None or names_a_set:
+        described = dataset_factory.get_description(run.dataset_name, run.dataset_dir)
+        num_classes, dataset_name = _num_classes(described, run.labels_offset), run.dataset_name
+        held = dataset_factory.get_label_names(run.dataset_name, run.dataset_dir)
+    else:
+        num_classes, dataset_name = about.num_classes, about.dataset_name
+        held = dict(enumerate(about.label_names or ()))
+    network = _network(chosen.network.model_name, num_classes, chosen.input.eval_image_size)
+    preprocess, note = _preprocess(chosen, dataset_factory.get_decoder(dataset_name))
+    return Predictor(network, preprocess, note, _class_names(run, num_classes, held))
+
+
+def _class_names(
+    run: options.PredictionRunOptions, num_classes: int, held: Mapping[int, str] | None
+) -> tuple[str, ...] | None:
+    """By place in the logits: those of --labels_file, or those that are `held`, by label.
+
+    None where not every class has a name. DataError: the file names another number.
+    """
+    if run.labels_file:
+        return label_file.read_outputs(run.labels_file, num_classes, run.labels_offset)
+    wanted = range(run.labels_offset, run.labels_offset + num_classes)
+    names = [held[label] for label in wanted if label in held] if held else []
+    return tuple(names) if len(names) == num_classes else None
+
+
+def for_exported(
+    chosen: options.Prediction, model: Any, num_classes: int, given: Collection[str]
+) -> Predictor:
+    """What pictures an exported network takes, and its classes.
+
+    Args:
+      chosen: the flags.
+      model: a `results.exported.Exported`; where it does not say what it takes, the flags do.
+      num_classes: that it gives.
+      given: names of the flags that the user gave.
+
+    Raises:
+      UsageError: neither the file nor the flags say it, or they contradict each other.
+      DataError: names for another number of classes.
+    """
+    flags = chosen.input
+    takes_files = model.takes == 'image_bytes'
+    own = flags.preprocessing_name or ('model_name' in given and chosen.network.model_name) or None
+    name, size = model.preprocessing_name or own, model.image_size or flags.eval_image_size
+    shown_path = errors.shortened(model.path, 120)
+    if not takes_files and not name:
+        raise errors.UsageError(
+            f'{shown_path} does not say which preprocessing it takes: give --preprocessing_name'
+        )
+    if not takes_files and not size:
+        raise errors.UsageError(f'{shown_path} takes images of any size: give --eval_image_size')
+    _check_same('preprocessing_name', flags.preprocessing_name, name, model.path)
+    _check_same('eval_image_size', flags.eval_image_size, size, model.path)
+    if takes_files or not name:
+        preprocess, note = _decode_only, ''
+    else:
+        preprocessing_factory.get_preprocessing(name)
+        taken = {'preprocessing_name': name, 'use_grayscale': model.use_grayscale}
+        decode = dataset_factory.get_decoder(chosen.run.dataset_name)
+        preprocess, note = _preprocess(options.with_values(chosen, taken), decode)
+    held = dict(enumerate(model.labels or (), chosen.run.labels_offset))
+    if not {'dataset_name', 'dataset_dir'}.isdisjoint(given):
+        found = dataset_factory.get_label_names(chosen.run.dataset_name, chosen.run.dataset_dir)
+        held = dict(found or {})
+    network = Network(model.run, num_classes, size or 0)
+    return Predictor(network, preprocess, note, _class_names(chosen.run, num_classes, held))
+
+
+def _check_same(flag: str, asked: Any, held: Any, path: str) -> None:
+    """UsageError where a flag was given and an exported file says something else."""
+    if asked and held and asked != held and not same_preprocessing(str(asked), str(held)):
+        raise errors.UsageError(
+            f'--{flag}={errors.shortened(asked, 60)}, but {errors.shortened(path, 120)} takes '
+            f'{held}: leave the flag away'
+        )
+
+
+def _decode_only(encoded: Any, height: int, width: int) -> Any:
+    """In place of a preprocessing, where an exported network has one of its own."""
+    del height, width
+    return example_format.decode_image(encoded)
+
+
+def for_inspection(chosen: options.Inspection, num_classes: int | None = None) -> BareNetwork:
+    """The network that the flags name, with `num_classes` logits; None: as the flags say.
+
+    Raises:
+      UsageError: a name that is not there, or frames for a network of images.
+    """
+    assert chosen.model_name  # the script requires it
+    usual = published.published(chosen.model_name)
+    if num_classes is None:
+        num_classes = chosen.num_classes or usual.num_classes
+    network = _network(chosen.model_name, num_classes, chosen.image_size)
+    if chosen.num_frames and not usual.frames:
+        raise errors.UsageError(
+            f'--num_frames={chosen.num_frames}: {chosen.model_name} takes images, not videos'
+        )
+    frames = [chosen.num_frames or usual.frames] if usual.frames else []
+    channels = 1 if chosen.use_grayscale else usual.channels
+    size = network.image_size
+    return BareNetwork(network, (*frames, size, size, channels))
+
+
+def networks_for(chosen: options.Inspection, checkpoint: str, held: Iterable[str]) -> Sequence[str]:
+    """Names of the networks that a checkpoint may be of: the flags', or those of its scopes.
+
+    Args:
+      chosen: the flags, with the network of the sidecar where there is one.
+      checkpoint: its prefix.
+      held: names of its variables.
+
+    Raises:
+      CheckpointError: none is known.
+    """
+    if chosen.model_name:
+        check_names(chosen.model_name, source=f'{checkpoint}.json')
+        return [chosen.model_name]
+    scopes = sorted({name.split('/')[0] for name in held if '/' in name})
+    found = [name for name, usual in published.NETWORKS.items() if usual.scope in scopes]
+    if not found:
+        raise errors.CheckpointError(
+            f'Checkpoint {checkpoint} is of no network of this suite: its variables begin with '
+            f'{errors.shortened(", ".join(scopes), 80) or "nothing in common"}'
+        )
+    return found
 
 
 def check_names(model_name: str, preprocessing_name: str | None = None, source: str = '') -> None:
@@ -145,17 +353,19 @@ def _network(name: str, num_classes: int, image_size: int | None, **arguments: A
 
 
 def _preprocess(
-    chosen: options.Training | options.Evaluation, dataset: Any, **arguments: Any
+    chosen: options.Training | options.Evaluation | options.Prediction,
+    decode: Callable[..., Any],
+    **arguments: Any,
 ) -> tuple[Callable[..., Any], str]:
     """Of an encoded image; and a line on whether the compiled operation is used."""
     name = chosen.input.preprocessing_name or chosen.network.model_name
-    fused = chosen.input.fused_decoding and dataset.decode is example_format.decode_image
+    fused = chosen.input.fused_decoding and decode is example_format.decode_image
     custom_op, note = preprocessing_factory.find_custom_op(
         name, fused, chosen.input.custom_image_op
     )
     preprocess = preprocessing_factory.get_encoded_preprocessing(
         name,
-        dataset.decode,
+        decode,
         use_grayscale=chosen.input.use_grayscale,
         fused=fused,
         custom_op=custom_op,

@@ -28,7 +28,11 @@ XLA_CHOICES = ('auto', 'on', 'off')
 DATA_ERRORS = ('stop', 'skip')
 GRADIENT_COMPRESSIONS = ('none', 'fp16')
 NAN_ANSWERS = ('stop', 'skip')
+EXPORT_OUTPUTS = ('logits', 'probabilities', 'features')
+TENSOR_TYPES = ('float32', 'uint8')
 LR_SCALINGS = ('linear', 'sqrt', 'none')
+INSPECTION_FORMATS = ('table', 'csv', 'json')
+PREDICTION_FORMATS = ('table', 'csv', 'jsonl')
 
 _PARAMETER_SERVERS = (
     'parameter-server training is not supported; use Horovod: '
@@ -488,7 +492,65 @@ class Export:
     """Every flag of export_inference_graph.py."""
 
     model_name: str = option('inception_v3', 'name of the network in nets_factory')
-    output_file: str = option('', 'file of the GraphDef to write', path='written')
+    output_file: str = option(
+        '',
+        'file to write; where there are several formats or quantizations, each gets an ending of '
+        'its own: m.pb, m_saved_model, m.tflite, m_int8.tflite, m.onnx',
+        path='written',
+    )
+    format: str | None = option(
+        None,
+        'forms to write, comma-separated: graphdef, saved_model, tflite, onnx; each is loaded back '
+        'in a fresh process and compared with the checkpoint; default: the GraphDef alone, as the '
+        'classic suite writes it',
+        listed=True,
+    )
+    quantization: str = option(
+        'none',
+        'of TFLite, comma-separated: none, float16 (weights), dynamic (8-bit weights), int8 '
+        '(8 bits throughout, needs --calibration_dir)',
+        listed=True,
+    )
+    output: str = option(
+        'logits',
+        'what comes out: logits, their softmax, or the pooled features before the classifier',
+        choices=EXPORT_OUTPUTS,
+    )
+    include_preprocessing: bool = option(
+        False,
+        'GraphDef: the input is image files; TFLite and ONNX: it is pixels of 0..255, cropped and '
+        'resized; a SavedModel always has a signature of image files',
+    )
+    preprocessing_name: str | None = option(
+        None, "name of the preprocessing; default: the network's own"
+    )
+    inference_input_type: str = option(
+        'float32',
+        'of TFLite: uint8 for --quantization=int8, or for pixels with --include_preprocessing',
+        choices=TENSOR_TYPES,
+    )
+    inference_output_type: str = option(
+        'float32', 'of TFLite: uint8 for --quantization=int8', choices=TENSOR_TYPES
+    )
+    opset: int = option(17, 'of ONNX', at_least=11, at_most=18)
+    calibration_dir: str | None = option(
+        None,
+        'folder of records or of pictures: those that int8 measures its ranges on, and the '
+        'comparison its differences; default: pictures made by a seed, which int8 refuses',
+        path='read',
+    )
+    calibration_split: str = option('train', 'split of the records to calibrate on')
+    calibration_images: int = option(200, 'images to calibrate on', at_least=16)
+    check_images: int = option(
+        32, 'images that each file is compared with the checkpoint on', at_least=1
+    )
+    tolerance: float | None = option(
+        None,
+        'largest difference to the checkpoint, as a share of its largest output; default: 1e-4 for '
+        'float forms; docs/export.md lists the others',
+        above=0,
+    )
+    top_k: int = option(5, 'classes that a SavedModel names for each image file', at_least=1)
     is_training: bool = option(False, 'export the training form of the graph')
     image_size: int | None = option(
         None, "side of the square input in pixels; default: the network's own", at_least=1
@@ -517,10 +579,105 @@ class Export:
     ignore_sidecar: bool = option(
         False,
         "leave the checkpoint's PREFIX.json unread, and with it the defaults that it gives to "
-        '--model_name, --use_grayscale, --labels_offset, --image_size and '
+        '--model_name, --preprocessing_name, --use_grayscale, --labels_offset, --image_size and '
         '--moving_average_decay',
     )
     quantize: bool = option(False, 'fake quantisation', refused=_CONTRIB_QUANTIZE)
+
+
+@dataclasses.dataclass(frozen=True)
+class PredictionInputOptions(InputOptions):
+    """Which pictures, and how they become batches."""
+
+    images: str | None = option(
+        None,
+        'pictures: a file, a folder with all below it, a pattern such as "shots/*.jpg", or a .txt '
+        'file with a path in each line',
+        path='read',
+    )
+    batch_size: int = option(96, 'pictures that are computed together', at_least=1)
+    eval_image_size: int | None = option(
+        None, "side of the square input in pixels; default: the network's own", at_least=1
+    )
+    on_data_error: str = option(
+        'stop',
+        'at a picture that cannot be read: stop and name it, or name it and leave it out',
+        choices=DATA_ERRORS,
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class PredictionRunOptions:
+    """What predicts, which classes there are, and what becomes of the answer."""
+
+    checkpoint_path: str | None = option(
+        None, 'checkpoint, or folder of one, that predicts', path='read'
+    )
+    exported_file: str | None = option(
+        None,
+        'in place of a checkpoint: a GraphDef, a TFLite or ONNX file or the folder of a SavedModel',
+        path='read',
+    )
+    ignore_sidecar: bool = option(
+        False,
+        "leave the checkpoint's PREFIX.json unread, and with it the defaults that it gives to "
+        '--model_name, --preprocessing_name, --use_grayscale, --labels_offset, --eval_image_size '
+        'and --moving_average_decay, and the names of the classes',
+    )
+    dataset_name: str = option('imagenet', 'data set that has the classes')
+    dataset_dir: str = option(
+        '', 'folder whose dataset.json, if any, has the classes and their names', path='read'
+    )
+    labels_offset: int = option(0, 'subtracted from the number of classes', at_least=0)
+    labels_file: str | None = option(
+        None, 'names of the classes: lines "label:name", or a name in each line', path='read'
+    )
+    top_k: int = option(5, 'classes that are named for each picture', at_least=1)
+    format: str = option('table', 'form of the answer', choices=PREDICTION_FORMATS)
+    output_file: str | None = option(
+        None, 'file that gets the answer; default: standard output', path='written'
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Prediction:
+    """Every flag of predict_image.py."""
+
+    input: PredictionInputOptions
+    network: NetworkOptions
+    averages: AverageOptions
+    run: PredictionRunOptions
+    device: DeviceOptions
+
+
+@dataclasses.dataclass(frozen=True)
+class Inspection:
+    """Every flag of inspect_network.py."""
+
+    model_name: str | None = option(None, 'name of the network in nets_factory')
+    num_classes: int | None = option(
+        None, "outputs of the network; default: as published, or the checkpoint's", at_least=1
+    )
+    image_size: int | None = option(
+        None, "side of the square input in pixels; default: the network's own", at_least=1
+    )
+    use_grayscale: bool = option(False, 'input of one channel instead of three')
+    num_frames: int | None = option(
+        None, 'frames of a video, for a network of videos; default: as published', at_least=1
+    )
+    list: bool = option(
+        False, 'name all networks, preprocessings, data sets, optimizers and schedules'
+    )
+    checkpoint_path: str | None = option(
+        None,
+        'checkpoint, or folder of one, to compare with --model_name, or of which the network is '
+        'looked for',
+        path='read',
+    )
+    ignore_sidecar: bool = option(
+        False, "leave the checkpoint's PREFIX.json unread, and the names in it unused"
+    )
+    format: str = option('table', 'form of the answer', choices=INSPECTION_FORMATS)
 
 
 def values(chosen: Any) -> dict[str, Any]:

@@ -35,14 +35,46 @@ def exists(folder: str, file_name: str = FILE_NAME) -> bool:
 
 def read(folder: str, file_name: str = FILE_NAME) -> dict[int, str]:
     """Label to name. DataError names the file and the line that is not `label:name`."""
+    path = os.path.join(folder, file_name)
+    return _labelled(path, _lines(path))
+
+
+def read_outputs(path: str, num_classes: int, labels_offset: int = 0) -> tuple[str, ...]:
+    """The names of a network's outputs, from a file of lines `label:name` or of names alone.
+
+    Names alone are those of the outputs, or of all labels, also of those before `labels_offset`.
+    DataError names the file and how many names it lacks.
+    """
+    lines = [line for line in _lines(path) if line.strip()]
+    if lines and all(':' in line and _LABEL.fullmatch(_label(line)) for line in lines):
+        names = _labelled(path, lines)
+    else:
+        first = 0 if len(lines) == num_classes + labels_offset else labels_offset
+        names = dict(enumerate(lines, first))
+    wanted = range(labels_offset, labels_offset + num_classes)
+    if not names.keys() >= set(wanted) or max(names) > wanted[-1]:
+        raise DataError(
+            f'{shortened(path, 120)} names {len(names)} labels, but the network has {num_classes} '
+            f'classes, the labels {wanted[0]} to {wanted[-1]}'
+        )
+    return tuple(names[label] for label in wanted)
+
+
+def _label(line: str) -> str:
+    return line.partition(':')[0].strip()
+
+
+def _lines(path: str) -> list[str]:
     import tensorflow as tf
 
-    path = os.path.join(folder, file_name)
     try:
         with tf.io.gfile.GFile(path, 'rb') as file:
-            lines = file.read().decode().splitlines()
+            return file.read().decode().splitlines()
     except (tf.errors.OpError, UnicodeDecodeError) as error:
         raise DataError(f'{path} cannot be read: {shortened(error)}') from error
+
+
+def _labelled(path: str, lines: list[str]) -> dict[int, str]:
     names: dict[int, str] = {}
     for number, line in enumerate(lines, start=1):
         label, colon, name = line.partition(':')

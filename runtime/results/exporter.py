@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+import numpy as np
 import tensorflow.compat.v1 as tf
 from google.protobuf import text_format
 
 from runtime import folders
-from runtime.checkpoints import files
+from runtime.checkpoints import files, weights
+from runtime.results.forms.model import in_parts
 from slim import errors
+
+_REFERENCE_BATCH = 8  # images at a time, where their number is free
 
 WITHOUT_WEIGHTS = (
     "without weights: --checkpoint_path puts in a run's moving averages; TensorFlow's "
@@ -55,6 +60,64 @@ def freeze(graph_def: tf.GraphDef, saver: Any, checkpoint: str, output: str) -> 
     with tf.Session() as session:
         files.restore(saver, session, checkpoint)
         return tf.graph_util.convert_variables_to_constants(session, graph_def, [output])
+
+
+# What comes out of a network, by --output, from what it gives: logits, or features without classes.
+_HEADS: dict[str, Callable[[tf.Tensor], tf.Tensor]] = {
+    'logits': tf.identity,
+    'probabilities': tf.nn.softmax,
+    'features': lambda features: (
+        tf.reshape(features, [-1, int(features.shape[-1])])
+        if features.shape.rank != 2
+        else features
+    ),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Frozen:
+    """A network with its weights as constants, and what it says of some images."""
+
+    graph_def: tf.GraphDef  # placeholder `input`; result `output`
+    results: list[np.ndarray]  # [n, classes] for each array of images
+    num_outputs: int
+    note: str  # which weights
+
+
+def freeze_and_run(
+    network: Callable[..., Any],
+    shape: Sequence[int | None],
+    output: str,
+    checkpoint: str,
+    moving_average_decay: float | None,
+    arrays: Sequence[np.ndarray],
+) -> Frozen:
+    """A network with the weights of a checkpoint; its results are those of the variables.
+
+    Args:
+      network: images to (logits, end points).
+      shape: of its input.
+      output: a key of _HEADS.
+      checkpoint: prefix.
+      moving_average_decay: of `weights.of_checkpoint`.
+      arrays: images, any number in each.
+
+    Raises:
+      CheckpointError: it is of another network, or lacks averages or variables.
+      UsageError: the network takes no images of that size.
+    """
+    batch_size = shape[0] or _REFERENCE_BATCH
+    with tf.Graph().as_default() as graph:
+        given = tf.placeholder(tf.float32, shape, 'input')
+        result = tf.identity(_HEADS[output](network(given)[0]), 'output')
+        graph_def = graph.as_graph_def()
+        loaded = weights.of_checkpoint(checkpoint, moving_average_decay)
+        with tf.Session() as session:
+            files.restore(loaded.saver, session, checkpoint)
+            run = in_parts(lambda images: session.run(result, {given: images}), batch_size)
+            results = [run(images) for images in arrays]
+            frozen = tf.graph_util.convert_variables_to_constants(session, graph_def, ['output'])
+    return Frozen(frozen, results, int(result.shape[-1]), loaded.note)
 
 
 def write(graph_def: tf.GraphDef, path: str, as_text: bool = False) -> None:

@@ -30,6 +30,8 @@ ROOTS = (
     'preprocess_imagenet',
     'verify_dataset',
     'export_inference_graph',
+    'inspect_network',
+    'predict_image',
     'download_and_convert_data',
     'doctor',
 )
@@ -88,8 +90,15 @@ ALLOWED = {
         'runtime.input',
         'runtime.training',
     ),
-    # The two of the runtime that see the whole of it: what is there, and what the flags name.
+    # What sees the whole of it: what is there, what the flags name, and which names there are.
     'runtime/diagnosis': ('runtime', 'slim'),
+    'runtime/catalogue': (
+        'runtime.options',
+        'runtime.results.tables',
+        'nets.published',
+        'datasets.names',
+        'preprocessing.names',
+    ),
     'runtime/lookup': ('runtime.options', 'slim.errors', 'datasets', 'nets', 'preprocessing'),
 }
 # What a place may not import although its row allows what is above it.

@@ -22,6 +22,8 @@ SCRIPTS = [
     'preprocess_imagenet.py',
     'verify_dataset.py',
     'doctor.py',
+    'inspect_network.py',
+    'predict_image.py',
 ]
 
 

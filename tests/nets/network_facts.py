@@ -26,6 +26,7 @@ import tensorflow.compat.v1 as tf
 
 import slim
 from nets import nets_factory
+from runtime.results import inspection
 
 CONTRACT = pathlib.Path(__file__).parents[1] / 'data' / 'contract'
 FORMS = ('train', 'eval')
@@ -139,24 +140,15 @@ _COUNTED_OPS = (  # the types that the contract counts
 
 
 def _macs(built: Built) -> dict[str, dict[str, int]]:
-    """Multiply-adds per image by kind of op: outputs x weights that each output sums over."""
+    """Multiply-adds per image by kind of op."""
     macs: dict[str, dict[str, int]] = {}
     for operation in built.graph.get_operations():
-        if operation.type in _SUMMED_OVER:
-            kernel = operation.inputs[1].shape.as_list()
-            outputs = operation.outputs[0].shape.num_elements() // built.logits.shape.as_list()[0]
+        of_batch = inspection.multiply_adds(operation)
+        if of_batch is not None:
             entry = macs.setdefault(operation.type, {'count': 0, 'macs': 0})
             entry['count'] += 1
-            entry['macs'] += outputs * int(np.prod(_SUMMED_OVER[operation.type](kernel)))
+            entry['macs'] += of_batch // built.logits.shape.as_list()[0]
     return macs
-
-
-_SUMMED_OVER = {  # op type -> the dimensions of its kernel that one output sums over
-    'Conv2D': lambda kernel: kernel[:3],
-    'Conv3D': lambda kernel: kernel[:4],
-    'MatMul': lambda kernel: kernel[:1],
-    'DepthwiseConv2dNative': lambda kernel: kernel[:2],
-}
 
 
 def _constants_below(built: Built, prefix: str) -> dict[str, float]:

@@ -9,9 +9,10 @@ import network_facts
 import pytest
 
 import slim
-from nets import nets_factory
+from nets import nets_factory, published
 from nets.mobilenet import mobilenet as lib
 from nets.mobilenet import mobilenet_v2, mobilenet_v3
+from runtime.results import inspection
 
 NETWORKS = network_facts.networks()
 
@@ -47,6 +48,14 @@ def test_network_is_what_the_contract_says(name: str, form: str) -> None:
     _assert_facts(built, contract[form])
     if form == 'train':
         assert network_facts.variables_without_gradient(built) == []
+    else:
+        with built.graph.as_default():
+            layers = inspection.layers()
+        batch = contract['input_shape'][0]
+        macs = sum(entry['macs'] for entry in contract['eval']['macs'].values())
+        assert sum(layer.multiply_adds for layer in layers) == macs * batch
+        assert sum(layer.parameters for layer in layers) == contract['eval']['total_params']
+        assert [layer for layer in layers if layer.output is None] == []
 
 
 @pytest.mark.parametrize('name', NETWORKS)
@@ -55,6 +64,18 @@ def test_image_size_is_on_the_row_and_on_the_function(name: str) -> None:
     row = next(row for row in nets_factory.NETWORKS if row.name == name)
     assert row.image_size == expected
     assert nets_factory.get_network_fn(name, num_classes=10).default_image_size == expected
+
+
+def test_what_a_network_was_published_for_is_data() -> None:
+    assert list(published.NETWORKS) == list(nets_factory.networks_map)
+    for name, about in published.NETWORKS.items():
+        contract = network_facts.load_contract(name)
+        frames = [about.frames] if about.frames else []
+        size = contract['default_image_size']
+        assert contract['input_shape'][1:] == [*frames, size, size, about.channels], name
+        assert contract['num_classes'] == about.num_classes, name
+        variables = [variable for variable, *_ in contract['train']['variables']]
+        assert any(variable.startswith(f'{about.scope}/') for variable in variables), name
 
 
 LIBRARY_FORMS = {

@@ -1,0 +1,185 @@
+"""Image files to batches: which ones are meant, the pipeline, and why one cannot be read."""
+
+from __future__ import annotations
+
+import glob
+import os
+import stat
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import tensorflow as tf
+
+from runtime.input import input_errors
+from runtime.input.inputs import BatchFormat
+from runtime.input.record_order import as_written
+from slim import errors
+
+SUFFIXES = ('.jpg', '.jpeg', '.png', '.gif', '.bmp', '.webp', '.tif', '.tiff')
+_LIST_SUFFIX = '.txt'
+_PATTERN = frozenset('*?[')
+_PREFETCHED_BATCHES = 2
+_FILLING = -1  # the number of what fills the last batch
+# Of one picture, whatever is wrong with it.
+_BAD = (
+    tf.errors.InvalidArgumentError,
+    tf.errors.NotFoundError,
+    tf.errors.PermissionDeniedError,
+    tf.errors.FailedPreconditionError,
+    tf.errors.OutOfRangeError,
+    tf.errors.DataLossError,
+    tf.errors.UnimplementedError,
+    tf.errors.UnknownError,
+)
+
+
+def find(images: str) -> list[str]:
+    """Paths of the pictures that --images means, in a fixed order.
+
+    A folder stands for every file below it with the name of a picture, a pattern for every file
+    that it matches, a list for the paths in its lines.
+
+    Raises:
+      DataError: there is no such thing, or no picture in it.
+    """
+    if os.path.isdir(images):
+        found, what = sorted(_below(images)), f'the folder has no pictures ({", ".join(SUFFIXES)})'
+    elif os.path.lexists(images):
+        is_list = images.lower().endswith(_LIST_SUFFIX)
+        found, what = _listed(images) if is_list else [images], 'the list names no pictures'
+    elif _PATTERN & set(images):
+        matches = glob.iglob(images, recursive=True)
+        found = sorted(path for path in matches if not os.path.isdir(path))
+        what = 'the pattern matches no file'
+    else:
+        found, what = [], 'no such file or folder'
+    if not found:
+        raise errors.DataError(f'--images={errors.shortened(images, 120)}: {what}')
+    return found
+
+
+def _below(folder: str) -> Iterator[str]:
+    for parent, folders, names in os.walk(folder, followlinks=False):
+        folders[:] = [name for name in folders if not name.startswith('.')]
+        for name in names:
+            if name.lower().endswith(SUFFIXES) and not name.startswith('.'):
+                yield os.path.join(parent, name)
+
+
+def _listed(path: str) -> list[str]:
+    try:
+        with open(path, encoding='utf-8', errors='surrogateescape') as file:
+            return [os.path.expanduser(line.strip()) for line in file if line.strip()]
+    except OSError as error:
+        raise errors.DataError(
+            f'--images={errors.shortened(path, 120)} cannot be read: {error.strerror}'
+        ) from error
+
+
+def usable(paths: Sequence[str], skip: bool, say: Callable[[str], object]) -> list[str]:
+    """The files that can be opened; `say` gets a line for each other one.
+
+    Raises:
+      DataError: one cannot, and is not to be skipped, or none can.
+    """
+    found = []
+    for path in paths:
+        reason = _of_file(path)
+        if not reason:
+            found.append(path)
+        elif skip:
+            say(left_out(path, reason))
+        else:
+            raise errors.DataError(f'{errors.shortened(path, 160)}: {reason}')
+    if not found:
+        raise errors.DataError(f'None of the {len(paths)} pictures can be read')
+    return found
+
+
+def left_out(path: str, reason: str) -> str:
+    return f'left out: {errors.shortened(path, 160)}: {reason}'
+
+
+def batches(
+    paths: Any, preprocess: Callable[..., tf.Tensor], batch: BatchFormat, skip_damaged: bool = False
+) -> tf.data.Dataset:
+    """Each picture once, in order: (images [b, s, s, c], numbers int64 [b]).
+
+    The last batch is filled up with images of the number -1, so that all shapes are static, as in
+    an evaluation. With `skip_damaged` pictures that cannot be used are left out.
+
+    Args:
+      paths: string [n].
+      preprocess: `f(encoded, height, width)`, string to float32 [s, s, c].
+      batch: the form of a batch.
+      skip_damaged: whether to leave them out.
+    """
+    size = batch.image_size
+
+    @as_written
+    def picture(number: tf.Tensor, path: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return preprocess(tf.io.read_file(path), size, size), number
+
+    @as_written
+    def fill_up(images: tf.Tensor, numbers: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        missing = batch.batch_size - tf.shape(numbers)[0]
+        filled = tf.pad(images, [[0, missing], [0, 0], [0, 0], [0, 0]])
+        filled.set_shape([batch.batch_size, *images.shape[1:]])
+        numbers = tf.pad(numbers, [[0, missing]], constant_values=_FILLING)
+        return filled, tf.ensure_shape(numbers, [batch.batch_size])
+
+    files = tf.data.Dataset.from_tensor_slices(paths).enumerate()
+    pictures = files.map(
+        picture, num_parallel_calls=batch.parallel_decodes or tf.data.AUTOTUNE, deterministic=True
+    )
+    if skip_damaged:
+        pictures = pictures.ignore_errors()
+    return pictures.batch(batch.batch_size).map(fill_up).prefetch(_PREFETCHED_BATCHES)
+
+
+def is_real(numbers: Any) -> Any:
+    """Of the numbers of a batch, those that are not filling."""
+    return numbers != _FILLING
+
+
+class Reasons:
+    """Why a picture cannot be read, for messages."""
+
+    def __init__(
+        self, preprocess: Callable[..., tf.Tensor], size: int, kind_of: Callable[[bytes], str]
+    ) -> None:
+        """`kind_of` names formats that are not decoded by a file's first bytes, else ''."""
+        self._preprocess, self._size, self._kind_of = preprocess, size, kind_of
+
+    def of(self, path: str) -> str:
+        """In some words; '' where it can be read."""
+        reason = _of_file(path)
+        if reason:
+            return reason
+        with open(path, 'rb') as file:
+            kind = self._kind_of(file.read(64))
+        if kind:
+            return f'it is {kind}, which is not decoded here: give a JPEG or PNG file'
+        with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+            image = self._preprocess(tf.io.read_file(os.fsencode(path)), self._size, self._size)
+            try:
+                session.run(image)
+            except _BAD as error:
+                said = input_errors.message(error).removeprefix('A record cannot be used: ')
+                return f'it is no image, or a damaged one: {errors.shortened(said, 160)}'
+        return ''
+
+
+def _of_file(path: str) -> str:
+    """Why a file cannot be opened as a picture, without decoding it; '' where it can."""
+    try:
+        found = os.stat(path)
+        if not stat.S_ISREG(found.st_mode):
+            return 'it is no plain file'  # A pipe would be waited for.
+        if not found.st_size:
+            return 'it is empty'
+        if not os.access(path, os.R_OK):
+            return 'no permission to read it'
+    except OSError as error:
+        return error.strerror or 'cannot be opened'
+    return ''

@@ -1,0 +1,139 @@
+"""A SavedModel: `image_bytes` -> classes with names, `images` -> the network's output."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+
+from runtime.results.forms import model
+from slim import errors
+
+# Where TensorFlow has a place for what a program puts beside its model.
+_ABOUT_PATH = os.path.join('assets.extra', model.ABOUT_NAME)
+
+_DEFAULT = 'serving_default'
+
+
+def write(source: Any, path: str, quantization: str) -> None:
+    """Writes a `source.Source` with the signatures that `_signatures` has."""
+    import tensorflow.compat.v1 as tf
+
+    from runtime.results.forms import source as sources
+
+    del quantization
+    with tf.Graph().as_default(), tf.Session() as session:
+        signatures = _signatures(source, tf, sources)
+        builder = tf.saved_model.Builder(path)
+        builder.add_meta_graph_and_variables(
+            session, [tf.saved_model.SERVING], signature_def_map=signatures, clear_devices=True
+        )
+        builder.save()
+    os.makedirs(os.path.join(path, os.path.dirname(_ABOUT_PATH)), exist_ok=True)
+    with open(os.path.join(path, _ABOUT_PATH), 'w', encoding='utf-8') as file:
+        file.write(source.about.to_json())
+
+
+def _signatures(source: Any, tf: Any, sources: Any) -> dict[str, Any]:
+    """Adds the network to the default graph; the weights are there once.
+
+    `images` -> what the network gives. `image_bytes` -> the same and, beside it, `classes` (names),
+    `class_ids` and `probabilities` of the best classes, the best one first. That is also the one
+    that a server takes where none is named. A video network has `images` alone.
+    """
+    images = tf.placeholder(tf.float32, source.shape, model.IMAGES)
+    files = None
+    if not source.is_video:
+        files = tf.placeholder(tf.string, source.shape[:1], model.IMAGE_BYTES)
+        decoded = sources.from_image_files(source, files)
+        # One tensor is the way in for both: fed for `images`, computed for `image_bytes`.
+        images = tf.placeholder_with_default(decoded, source.shape, 'decoded_images')
+    (output,) = tf.import_graph_def(
+        sources.without_input(source.graph_def),
+        {f'{sources.INPUT}:0': images},
+        [f'{sources.OUTPUT}:0'],
+        name='network',
+    )
+    results = {source.about.output: output}
+    of_images = _signature(tf, {model.IMAGES: images}, results)
+    if files is None:
+        return {model.IMAGES: of_images, _DEFAULT: of_images}
+    if source.about.output != 'features':
+        results = {**results, **_best(source, tf, output)}
+    of_files = _signature(tf, {model.IMAGE_BYTES: files}, results)
+    return {model.IMAGES: of_images, model.IMAGE_BYTES: of_files, _DEFAULT: of_files}
+
+
+def _best(source: Any, tf: Any, output: Any) -> dict[str, Any]:
+    """The best classes: `classes` string [n, k], `class_ids` int32, `probabilities` float32."""
+    is_logits = source.about.output == 'logits'
+    probabilities = tf.nn.softmax(output) if is_logits else output
+    num_classes = output.shape[-1]
+    best = tf.nn.top_k(probabilities, min(source.chosen.top_k, num_classes))
+    names = source.about.labels or tuple(map(str, range(num_classes)))
+    classes = tf.gather(tf.constant([name.encode() for name in names], name='labels'), best.indices)
+    return {
+        'classes': tf.identity(classes, 'classes'),
+        'class_ids': best.indices,
+        # Under a name of its own, also where all of them come out beside these.
+        'top_probabilities' if not is_logits else 'probabilities': best.values,
+    }
+
+
+def _signature(tf: Any, inputs: Any, outputs: Any) -> Any:
+    described = [
+        {name: tf.saved_model.build_tensor_info(tensor) for name, tensor in tensors.items()}
+        for tensors in (inputs, outputs)
+    ]
+    method = tf.saved_model.PREDICT_METHOD_NAME
+    return tf.saved_model.build_signature_def(*described, method_name=method)
+
+
+def load(path: str, takes: str | None = None, threads: int | None = None) -> model.Exported:
+    """See `exported.load`."""
+    import tensorflow as tf
+
+    try:
+        loaded = tf.saved_model.load(path)
+    except Exception as error:  # Whatever TensorFlow finds wrong with a folder.
+        raise model.cannot_load(path, 'SavedModel', error) from error
+    signatures = loaded.signatures
+    offered = [name for name in (model.IMAGE_BYTES, model.IMAGES) if name in signatures]
+    if not offered:
+        raise errors.CheckpointError(
+            f'{errors.shortened(path, 120)} has no signature {model.IMAGE_BYTES} or {model.IMAGES}'
+        )
+    kind = model.check_takes(path, takes, offered)
+    about = _read_about(path)
+    function = signatures[kind]
+    (name, given), *others = function.structured_input_signature[1].items()
+    outputs = function.structured_outputs
+    key = about.output if about else 'logits'
+    wanted = key if key in outputs else None
+    if others or wanted is None:
+        raise errors.CheckpointError(
+            f'{errors.shortened(path, 120)}: its signature {kind} is none of this suite'
+        )
+
+    def run(batch: Any) -> np.ndarray:
+        if kind == model.IMAGES:
+            batch = np.asarray(batch, np.float32)
+        return function(**{name: tf.constant(batch, given.dtype)})[wanted].numpy()
+
+    batch_size = given.shape[0]
+    image_shape = tuple(given.shape[1:])
+    if kind == model.IMAGE_BYTES:
+        size = about.image_size if about else None
+        image_shape = (size, size, 1 if about and about.use_grayscale else 3)
+    return model.Exported(
+        path, 'saved_model', kind, image_shape, batch_size, about, model.in_parts(run, batch_size)
+    )
+
+
+def _read_about(path: str) -> model.About | None:
+    try:
+        with open(os.path.join(path, _ABOUT_PATH), 'rb') as file:
+            return model.about_of_json(file.read(1 << 24))
+    except OSError:
+        return None
