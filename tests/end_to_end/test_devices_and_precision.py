@@ -155,6 +155,7 @@ def test_more_clones_than_cards_are_one_line(script, tmp_path):
     assert '--num_clones=4 is one clone for each card, but TensorFlow lists 0 GPU(s)' in line
 
 
+@pytest.mark.slow
 def test_the_doctor_says_what_is_missing_and_what_mends_it(script):
     shown = script('doctor.py', '--device=cpu', fresh=True).stdout
     assert '--device=cpu can train here' in shown
