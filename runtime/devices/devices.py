@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable
 
 from runtime import options
-from runtime.devices import precision
+from runtime.devices import precision, xla
 from slim import errors
 
 BRIDGE_PACKAGE = 'habana-tensorflow'
@@ -170,7 +170,14 @@ def package_version(package: str) -> str:
 def _gpu_missing() -> list[str]:
     import tensorflow as tf
 
-    return [] if tf.config.list_physical_devices('GPU') else ['TensorFlow lists no GPU']
+    if tf.config.list_physical_devices('GPU'):
+        return []
+    if xla.gpu_is_seen():
+        return [
+            'TensorFlow lists no GPU although there is one: its driver is too old for this '
+            "TensorFlow, or NVIDIA's libraries are not in this environment"
+        ]
+    return ['TensorFlow lists no GPU']
 
 
 # What each device lacks, in the order in which --device=auto takes them.

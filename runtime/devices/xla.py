@@ -58,7 +58,7 @@ def prepare_environment(chosen: options.DeviceOptions, tensorflow: str) -> list[
     """
     if chosen.xla == 'off' or chosen.device == 'hpu':
         return []
-    on_gpu = chosen.device != 'cpu' and any(glob.glob(pattern) for pattern in _GPU_NODES)
+    on_gpu = chosen.device != 'cpu' and gpu_is_seen()
     if not on_gpu and chosen.xla == 'auto':
         return []
     cache = _cache_folder(os.environ) / 'xla' / tensorflow
@@ -77,6 +77,11 @@ def prepare_environment(chosen: options.DeviceOptions, tensorflow: str) -> list[
             word = f'{setting.flag}={folder}'
         os.environ[setting.variable] = f'{present} {word}'.strip()
     return lines
+
+
+def gpu_is_seen() -> bool:
+    """Whether the system shows a GPU, which TensorFlow may or may not be able to use."""
+    return any(glob.glob(pattern) for pattern in _GPU_NODES)
 
 
 def _cache_folder(environ: Mapping[str, str]) -> pathlib.Path:

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from runtime import options, startup
-from runtime.devices import devices
+from runtime.devices import devices, xla
 from runtime.workers import cluster
 from slim import errors
 
@@ -36,6 +36,14 @@ def test_a_device_that_is_not_there_is_an_error_and_no_silent_cpu(wanted, missin
     with pytest.raises(errors.DeviceError, match=f'--device={wanted}: .*{missing}'):
         devices.choose(wanted)
     assert devices.chosen_device_type() is None
+
+
+def test_a_gpu_that_tensorflow_cannot_use_is_told_from_none(monkeypatch, tmp_path):
+    (tmp_path / 'nvidia0').touch()
+    monkeypatch.setattr(xla, '_GPU_NODES', (str(tmp_path / 'nvidia[0-9]*'),))
+    with pytest.raises(errors.DeviceError, match='although there is one: its driver is too old'):
+        devices.choose('gpu')
+    assert 'driver is too old' in devices.choose('auto').reason
 
 
 def test_more_clones_than_cards_are_one_line_with_both_numbers(monkeypatch):
