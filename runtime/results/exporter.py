@@ -66,11 +66,7 @@ def freeze(graph_def: tf.GraphDef, saver: Any, checkpoint: str, output: str) -> 
 _HEADS: dict[str, Callable[[tf.Tensor], tf.Tensor]] = {
     'logits': tf.identity,
     'probabilities': tf.nn.softmax,
-    'features': lambda features: (
-        tf.reshape(features, [-1, int(features.shape[-1])])
-        if features.shape.rank != 2
-        else features
-    ),
+    'features': lambda features: tf.reshape(features, [-1, features.shape[1:].num_elements()]),
 }
 
 

@@ -36,6 +36,26 @@ def test_an_offset_that_leaves_none_is_refused(tmp_path, offset):
     assert len(str(no.value)) < 300
 
 
+def test_exported_classes_have_the_names_of_training_or_of_the_set(tmp_path):
+    describe(tmp_path, 'four')
+    of_set = options.Export(dataset_dir=str(tmp_path))
+    trained = ('none', 'a', 'b')
+    shifted = options.Export(dataset_dir=str(tmp_path), labels_offset=1)
+    assert lookup.labels_for_export(shifted, 2, trained) == ('a', 'b')
+    assert lookup.labels_for_export(of_set, 3, trained) == trained
+    assert lookup.labels_for_export(of_set, 2, trained) is None
+    names = lookup.labels_for_export(options.Export(), 1001, None)
+    assert names and names[0] == 'background' and names[2].startswith('goldfish')
+    without = lookup.labels_for_export(options.Export(labels_offset=1), 1000, None)
+    assert without == names[1:]
+    assert lookup.labels_for_export(options.Export(), 10, None) is None
+
+
+def test_features_have_no_classifier():
+    chosen = options.Export(model_name='lenet', output='features')
+    assert lookup.for_export(chosen, num_classes=7).num_classes == 0
+
+
 def test_names_of_one_preprocessing():
     assert lookup.same_preprocessing('inception', 'mobilenet_v2')
     assert lookup.same_preprocessing('vgg', 'resnet_v1_50')
