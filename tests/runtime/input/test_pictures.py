@@ -21,17 +21,17 @@ def write(folder, **content):
 
 @pytest.mark.once
 def test_a_file_a_folder_a_pattern_and_a_list(tmp_path, monkeypatch):
-    write(tmp_path, b_JPG='1', a_png='2', sub__c_jpeg='3', notes_md='4')
+    write(tmp_path, b_JPG='1', a_png='2', sub__deep__c_jpeg='3', notes_md='4')
     write(tmp_path, **{'sub__.hidden_jpg': '5', '.git__d_jpg': '6'})
-    (tmp_path / 'names.txt').write_text(f'{tmp_path}/b.JPG\n\n  sub/c.jpeg \n')
+    (tmp_path / 'names.txt').write_text(f'{tmp_path}/b.JPG\n\n  sub/deep/c.jpeg \n')
     monkeypatch.chdir(tmp_path)
     inside = str(tmp_path) + '/'
     assert pictures.find(f'{inside}b.JPG') == [f'{inside}b.JPG']
     assert pictures.find(str(tmp_path)) == [
-        f'{inside}{n}' for n in ('a.png', 'b.JPG', 'sub/c.jpeg')
+        f'{inside}{n}' for n in ('a.png', 'b.JPG', 'sub/deep/c.jpeg')
     ]
-    assert pictures.find('**/*.jp*g') == ['sub/c.jpeg']
-    assert pictures.find('names.txt') == [f'{inside}b.JPG', 'sub/c.jpeg']
+    assert pictures.find('**/*.jp*g') == ['sub/deep/c.jpeg']
+    assert pictures.find('names.txt') == [f'{inside}b.JPG', 'sub/deep/c.jpeg']
 
 
 @pytest.mark.once

@@ -111,6 +111,7 @@ def test_the_report_of_fits_has_a_line_for_each_and_details_of_the_closest():
     assert lines[1].split() == ['small', '7', 'no', '1', '1', '1']
     assert lines[2].split() == ['small', '10', 'no', '1', '2', '1']
     assert '  alone/gamma' in lines and '  other/weights' in lines
+    assert 'of another shape: 1' in lines
     parsed = json.loads(inspection.fit_report(fits, 'json'))
     assert parsed[0]['missing'] == ['alone/gamma'] and parsed[0]['fits'] is False
     assert inspection.fit_report(fits, 'csv').splitlines()[2] == 'small,10,no,1,2,1'
@@ -126,8 +127,10 @@ def test_averages_count_as_their_variables(tmp_path):
 
 
 def test_a_table_is_as_wide_as_its_values_and_numbers_stand_to_the_right():
-    assert tables.text(('name', 'count'), [('a\x1b', 1234), ('long name', None)]).splitlines() == [
-        'name       count',
-        'a\\x1b      1,234',
+    rows = [('a\x1b', 12345), ('long name', None), ('b', 7)]
+    assert tables.text(('name', 'count'), rows).splitlines() == [
+        'name        count',
+        'a\\x1b      12,345',
         'long name',
+        'b               7',
     ]

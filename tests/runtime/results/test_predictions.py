@@ -79,6 +79,7 @@ def test_csv_is_read_back_and_a_table_has_columns():
     table = written('table').splitlines()
     assert table[0].split() == ['picture', 'label', 'class', 'probability']
     assert table[1].split() == ['a.jpg', '1', 'dog', '0.6590']
+    assert len({line.rindex('0.') for line in table[1:]}) == 1
     assert len({line.index(word) for line, word in zip(table, ('class', 'dog'), strict=False)}) == 1
 
 
@@ -92,10 +93,15 @@ def test_probabilities_are_taken_as_they_are():
 
 
 @pytest.mark.once
-def test_numbers_that_are_not_finite_have_the_picture_and_the_code_of_a_bad_loss():
+def test_numbers_that_are_not_finite_and_no_numbers_at_all_are_errors():
     model = Model(np.array([[0, 1, 2], [0, np.nan, 1]], np.float32))
     with pytest.raises(errors.NonFiniteLossError, match=r'^c\.jpg: '):
         written('csv', model=model)
+    progress = Progress()
+    model.scores = lambda: iter([(np.array([1]), LOGITS[:1])])
+    chosen = options.PredictionRunOptions()
+    assert predictions.write(model, chosen, PATHS, io.StringIO(), progress) == 2
+    assert [line.split(': ')[1] for line in progress.said] == ['a.jpg', 'c.jpg']
     model.scores = lambda: iter(())
     with pytest.raises(errors.DataError, match='None of the 3 pictures'):
         written('csv', model=model)
