@@ -1,4 +1,4 @@
-"""What the trainer can be told: every field is a flag, as in runtime/options.py. Pure Python."""
+"""What the trainer can be told: every field is a flag, as in runtime/options/. Pure Python."""
 
 from __future__ import annotations
 

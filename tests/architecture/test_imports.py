@@ -219,7 +219,7 @@ def test_file_keeps_the_rules(path: str) -> None:
         ('runtime/workers/cluster.py', 'from runtime.training import loop'),
         ('runtime/devices/devices.py', 'from runtime.workers import cluster'),
         ('runtime/input/inputs.py', 'def f():\n    from runtime.checkpoints import files'),
-        ('runtime/options.py', 'from runtime import flags'),
+        ('runtime/options/data.py', 'from runtime import flags'),
         ('runtime/lookup.py', 'from runtime.training import loop'),
         ('slim/compat.py', 'from runtime import options'),
         ('runtime/new_room/module.py', 'import os'),

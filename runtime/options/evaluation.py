@@ -1,0 +1,42 @@
+"""The flags of eval_image_classifier.py."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from runtime.options.data import EvaluationDatasetOptions, EvaluationInputOptions
+from runtime.options.fields import option
+from runtime.options.machine import DeviceOptions, WorkerOptions
+from runtime.options.network import AverageOptions, NetworkOptions
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluationRunOptions:
+    """What to evaluate, and where the result goes."""
+
+    checkpoint_path: str = option(
+        '/tmp/tfmodel/', 'checkpoint, or folder of one, to evaluate', path='read'
+    )
+    eval_dir: str = option(
+        '/tmp/tfmodel/eval/', 'folder of the result as JSON and summaries', path='written'
+    )
+    master: str = option('', 'TensorFlow session target; empty computes in this process')
+    ignore_sidecar: bool = option(
+        False,
+        "leave the checkpoint's PREFIX.json unread, and with it the defaults that it gives to "
+        '--model_name, --preprocessing_name, --use_grayscale, --labels_offset, --eval_image_size '
+        'and --moving_average_decay',
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """Every flag of eval_image_classifier.py."""
+
+    dataset: EvaluationDatasetOptions
+    input: EvaluationInputOptions
+    network: NetworkOptions
+    averages: AverageOptions
+    run: EvaluationRunOptions
+    workers: WorkerOptions
+    device: DeviceOptions
