@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from runtime import folders, options
+from runtime import folders, options, startup
 from runtime.checkpoints import files, keeping, lock, sidecar, starting
 from runtime.devices import placement, xla
 from runtime.input import input_errors
@@ -204,11 +204,13 @@ class _Loop:
             begun = time.monotonic()
             try:
                 if look_at_placement:
-                    values, line = _first_step_placed(session, self._step.fetches, fed)
+                    with startup.without_xla_chatter(self.warm_up):
+                        values, line = _first_step_placed(session, self._step.fetches, fed)
                     self._tell(self._observers.say, line)
                     look_at_placement = False
                 else:
-                    values = session.run(self._step.fetches, fed)
+                    with startup.without_xla_chatter(self.warm_up):
+                        values = session.run(self._step.fetches, fed)
             except tf.errors.OpError as error:
                 if not _of_the_input(error):
                     raise
