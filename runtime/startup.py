@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import re
+import shutil
+import subprocess
 import sys
 import tempfile
 import warnings
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from runtime import options
@@ -92,6 +95,37 @@ _CHATTER = re.compile(
     rb'absl::InitializeLog|oneDNN custom operations|cudart_stub|cuInit|cpu_feature_guard|'
     rb'To enable the following instructions|Unable to register cu|TF-TRT Warning'
 )
+
+
+# What it writes as an error when it finds what XLA has kept, which it then uses all the same.
+_XLA_CHATTER = 'Error parsing text-format tensorflow.XlaSerializedCacheEntry'
+
+
+@contextlib.contextmanager
+def without_xla_chatter(compiled: bool = True) -> Iterator[None]:
+    """Leaves out of standard error what XLA writes in a good run, where it is used.
+
+    Another process sieves it, so that what is said before this one is ended still comes through.
+    """
+    sieve = shutil.which('grep')
+    if not compiled or not sieve or 'TF_CPP_MIN_LOG_LEVEL' in os.environ:
+        yield
+        return
+    sys.stderr.flush()
+    real_stderr = os.dup(2)
+    # A session of its own: Ctrl-C is for this process.
+    command = [sieve, '--line-buffered', '-a', '-v', '-F', _XLA_CHATTER]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=real_stderr, start_new_session=True
+    ) as process:
+        assert process.stdin
+        os.dup2(process.stdin.fileno(), 2)
+        try:
+            yield
+        finally:
+            sys.stderr.flush()
+            os.dup2(real_stderr, 2)
+            os.close(real_stderr)
 
 
 def import_tensorflow_quietly() -> None:

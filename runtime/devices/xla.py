@@ -3,9 +3,9 @@
 XLA reads two variables of the environment when TensorFlow is imported. What the user has set there
 stays, flag by flag.
 
-What was compiled is kept for GPUs alone: TensorFlow 2.15.0 compiles nothing for a CPU that it could
-keep. XLA ends the process at a flag that it does not know, so flags in XLA_FLAGS have the versions
-of TensorFlow that were seen to take them.
+What was compiled is kept for GPUs alone, and by the versions of TensorFlow that were seen to do it.
+XLA ends the process at a flag that it does not know; and TensorFlow 2.15.0, told to keep what it
+compiles, fails to compile it, on a CPU at least.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class _Setting(NamedTuple):
 
 # Executables of whole clusters, and the choice among kernels for each operation.
 _FOR_GPU = (
-    _Setting('TF_XLA_FLAGS', '--tf_xla_persistent_cache_directory', 'clusters'),
+    _Setting('TF_XLA_FLAGS', '--tf_xla_persistent_cache_directory', 'clusters', ('2.21',)),
     _Setting('XLA_FLAGS', '--xla_gpu_per_fusion_autotune_cache_dir', 'autotuning', ('2.21',)),
 )
 _FOR_CPU = (_Setting('TF_XLA_FLAGS', '--tf_xla_cpu_global_jit'),)

@@ -12,7 +12,7 @@ from typing import Any
 
 import tensorflow.compat.v1 as tf
 
-from runtime import folders, options
+from runtime import folders, options, startup
 from runtime.checkpoints import files, sidecar, weights
 from runtime.devices import xla
 from runtime.input import input_errors
@@ -88,7 +88,7 @@ def evaluate(
     if share and share.max_batches != 0:
         session = tf.Session(master, config=session_config)
         try:
-            mine = _count(checkpoint, share, session, compiled and cluster.rank == 0)
+            mine = _count(checkpoint, share, session, compiled, compiled and cluster.rank == 0)
         except tf.errors.OpError as error:
             failure = xla.failure(error)
             if isinstance(error, tf.errors.ResourceExhaustedError):
@@ -110,7 +110,7 @@ def evaluate(
 
 
 def _count(
-    checkpoint: str, share: Share, session: tf.Session, told: bool = False
+    checkpoint: str, share: Share, session: tf.Session, compiled: bool, told: bool
 ) -> tuple[int, int, int]:
     """Images, those right in first, and those right in five, of this worker."""
     images = top_1 = top_5 = batches = 0
@@ -123,7 +123,8 @@ def _count(
                 if told and not batches:
                     monitor.say('XLA compiles the batch')
                     begun = time.monotonic()
-                values = session.run(fetches)
+                with startup.without_xla_chatter(compiled and not batches):
+                    values = session.run(fetches)
                 if told and not batches:
                     taken = time.monotonic() - begun
                     monitor.say(f'the first batch took {taken:.1f} s')

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from runtime import folders, options
+from runtime import folders, options, startup
 from runtime.checkpoints import files, keeping, lock, sidecar, starting
 from runtime.devices import placement, xla
 from runtime.input import input_errors
@@ -160,6 +160,7 @@ class _Loop:
 
     reached = 0  # the last step that was finished
     last_good: str | None = None  # the newest checkpoint
+    _is_first = True  # whether no step of this session is done yet
     warm_up = False  # whether the next step compiles
     left_out = 0  # steps, because they were not finite
     overflowed = 0  # steps left out, because their gradients were too large for the loss scale
@@ -204,11 +205,13 @@ class _Loop:
             begun = time.monotonic()
             try:
                 if look_at_placement:
-                    values, line = _first_step_placed(session, self._step.fetches, fed)
+                    with startup.without_xla_chatter(self.warm_up):
+                        values, line = _first_step_placed(session, self._step.fetches, fed)
                     self._tell(self._observers.say, line)
                     look_at_placement = False
                 else:
-                    values = session.run(self._step.fetches, fed)
+                    with startup.without_xla_chatter(self.warm_up):
+                        values = session.run(self._step.fetches, fed)
             except tf.errors.OpError as error:
                 if not _of_the_input(error):
                     raise
@@ -222,6 +225,7 @@ class _Loop:
                     ) from error
                 raise
             taken = time.monotonic() - begun
+            self._is_first = False
             if self.warm_up:
                 self._tell(self._observers.say, f'the first step took {taken:.1f} s')
                 self.warm_up = False
@@ -248,8 +252,9 @@ class _Loop:
 
     def _steps_to_run(self, reached: int) -> int:
         """How many steps go into the next run of the session, so that it ends where a save is due,
-        workers are compared, or the run of all ends; one alone where it is to stop."""
-        if self._stop.number or self._failure:
+        workers are compared, or the run of all ends; one alone where it is to stop, and at first:
+        the step that builds or compiles the graph would spoil the rate of those beside it."""
+        if self._stop.number or self._failure or self._is_first:
             return 1
         ends = [self._total_steps - reached]
         for every in (self._chosen.save_interval_steps, self._check_every):

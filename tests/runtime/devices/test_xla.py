@@ -1,5 +1,11 @@
 """XLA: the environment that it reads, the sessions that use it, and what its failure becomes."""
 
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+
 import pytest
 import tensorflow.compat.v1 as tf
 
@@ -7,6 +13,9 @@ from runtime import options, startup
 from runtime.devices import devices, xla
 from runtime.workers import cluster
 from slim import errors
+
+ROOT = pathlib.Path(__file__).parents[3]
+ENVIRONMENT = {k: v for k, v in os.environ.items() if k != 'TF_CPP_MIN_LOG_LEVEL'}
 
 
 @pytest.fixture
@@ -57,11 +66,10 @@ def test_a_gpu_keeps_what_it_compiled_in_folders_of_this_tensorflow(machine):
     assert tuning.is_dir()
 
 
-def test_an_older_tensorflow_is_not_given_a_flag_that_would_end_it(machine):
+def test_an_older_tensorflow_is_not_given_flags_that_it_fails_with(machine):
     cache = machine(gpu=True)
-    (clusters, tuning), _ = prepared('2.15.0')
-    assert clusters == f'--tf_xla_persistent_cache_directory={cache}/2.15.0/clusters'
-    assert tuning == ''
+    assert prepared('2.15.0') == (['', ''], [])
+    assert not cache.exists()
 
 
 def test_what_the_user_has_set_stays(machine, monkeypatch):
@@ -104,6 +112,24 @@ def test_sessions_compile_where_the_first_line_says_so():
         level = runtime.session_config().graph_options.optimizer_options.global_jit_level
         assert (level == tf.OptimizerOptions.ON_1) == compiled
         assert str(runtime).endswith(', fp32, XLA' if compiled else ', fp32')
+
+
+@pytest.mark.parametrize('ended', [False, True])
+def test_what_xla_writes_in_a_good_run_is_left_out_and_nothing_else(ended):
+    code = (
+        'import os\n'
+        'from runtime import startup\n'
+        'with startup.without_xla_chatter():\n'
+        '    os.write(2, b"E0000 text_format.cc:378] Error parsing text-format "\n'
+        '                b"tensorflow.XlaSerializedCacheEntry: 2:1\\nan abort says why\\n")\n'
+        f'    {ended} and os.abort()\n'
+        'os.write(2, b"afterwards\\n")\n'
+    )
+    done = subprocess.run(
+        [sys.executable, '-c', code], capture_output=True, text=True, cwd=ROOT, env=ENVIRONMENT
+    )
+    assert done.stderr == 'an abort says why\n' + ('' if ended else 'afterwards\n')
+    assert (done.returncode == -signal.SIGABRT) == ended
 
 
 def test_a_failure_of_xla_is_one_line_and_another_error_none():

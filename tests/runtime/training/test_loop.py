@@ -298,8 +298,9 @@ def test_a_signal_amid_several_steps_ends_the_run_with_the_next_one(tmp_path, ca
         return tf.numpy_function(at_step_2, [step], tf.float32)
 
     assert train(tmp_path, steps=30, steps_per_run=4, also_needs=interrupt) == 128 + signal.SIGTERM
-    assert 'SIGTERM: stopping after step 5' in capsys.readouterr().out
-    assert tf.train.latest_checkpoint(str(tmp_path)).endswith('model.ckpt-5')
+    # Step 1 comes alone, then 2 to 5, then the one that every worker knows to be the last.
+    assert 'SIGTERM: stopping after step 6' in capsys.readouterr().out
+    assert tf.train.latest_checkpoint(str(tmp_path)).endswith('model.ckpt-6')
 
 
 def without_scale(values):
