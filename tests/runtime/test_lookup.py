@@ -53,16 +53,19 @@ def test_exported_classes_have_the_names_of_training_or_of_the_set(tmp_path):
     assert lookup.labels_for_export(options.Export(), 10, None) is None
 
 
+def prediction(flags=None, **run):
+    return options.Prediction(
+        flags or options.PredictionInputOptions(),
+        options.NetworkOptions('lenet'),
+        options.AverageOptions(),
+        options.PredictionRunOptions(**run),
+        options.DeviceOptions(),
+    )
+
+
 def test_predicted_classes_are_those_of_training_or_of_the_set_that_is_named(tmp_path):
     def names(given=(), trained=None, **run):
-        chosen = options.Prediction(
-            options.PredictionInputOptions(),
-            options.NetworkOptions('lenet'),
-            options.AverageOptions(),
-            options.PredictionRunOptions(**run),
-            options.DeviceOptions(),
-        )
-        found = lookup.for_prediction(chosen, trained, given)
+        found = lookup.for_prediction(prediction(**run), trained, given)
         return found.network.num_classes, found.class_names
 
     describe(tmp_path, 'four')
@@ -78,6 +81,34 @@ def test_predicted_classes_are_those_of_training_or_of_the_set_that_is_named(tmp
     assert names(trained=trained, labels_file=str(tmp_path / 'mine.txt')) == (2, ('x', 'y'))
     count, known = names(labels_offset=1)
     assert count == 1000 and known[1].startswith('goldfish')
+
+
+@pytest.mark.parametrize(
+    ('flag', 'value', 'says'),
+    [('preprocessing_name', 'vgg', 'inception'), ('eval_image_size', 64, 32)],
+)
+def test_flags_say_what_an_exported_file_takes_where_it_does_not(flag, value, says):
+    def found(held, given, labels=None):
+        model = types.SimpleNamespace(
+            path='net.bin',
+            takes='images',
+            preprocessing_name='inception',
+            image_size=32,
+            use_grayscale=False,
+            labels=labels,
+            run=None,
+        )
+        setattr(model, flag.removeprefix('eval_'), held)
+        flags = options.PredictionInputOptions(**{flag: given})
+        return lookup.for_exported(prediction(flags, labels_offset=1), model, 2, [])
+
+    assert found(says, None, ('a', 'b')).class_names == ('a', 'b')
+    assert found(None, value).network.image_size == (value if flag == 'eval_image_size' else 32)
+    with pytest.raises(errors.UsageError, match=f'give --{flag}'):
+        found(None, None)
+    with pytest.raises(errors.UsageError, match=f'--{flag}={value}, but net.bin takes {says}'):
+        found(says, value)
+    assert found(says, says).class_names is None
 
 
 def test_pictures_of_mnist_have_one_channel():
