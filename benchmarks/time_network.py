@@ -115,7 +115,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
         **summary(seconds, arguments.batch_size),
         'warmup_secs': sum(warming),
         'peak_memory_mb': peak_memory(runtime.device.kind) / 1e6,
-        'input': [arguments.batch_size, *bare.input_shape],
+        'input': images.shape.as_list(),
         'device': runtime.device.kind,
         'tensorflow_version': tf.__version__,
     }

@@ -168,7 +168,7 @@ def for_prediction(chosen: options.Prediction, about: Any, given: Collection[str
     if about is None or names_a_set:
         described = dataset_factory.get_description(run.dataset_name, run.dataset_dir)
         num_classes, dataset_name = _num_classes(described, run.labels_offset), run.dataset_name
-        held = dataset_factory.get_label_names(run.dataset_name, run.dataset_dir)
+        held = _label_names(run)
     else:
         num_classes, dataset_name = about.num_classes, about.dataset_name
         held = dict(enumerate(about.label_names or ()))
@@ -177,8 +177,15 @@ def for_prediction(chosen: options.Prediction, about: Any, given: Collection[str
     return Predictor(network, preprocess, note, _class_names(run, num_classes, held))
 
 
+def _label_names(run: options.PredictionRunOptions) -> Mapping[int, str]:
+    """Of the flags' data set, by label: its folder's labels.txt, else dataset.json, else known."""
+    if run.dataset_dir and label_file.exists(run.dataset_dir):
+        return label_file.read(run.dataset_dir)
+    return dataset_factory.get_label_names(run.dataset_name, run.dataset_dir) or {}
+
+
 def _class_names(
-    run: options.PredictionRunOptions, num_classes: int, held: Mapping[int, str] | None
+    run: options.PredictionRunOptions, num_classes: int, held: Mapping[int, str]
 ) -> tuple[str, ...] | None:
     """By place in the logits: those of --labels_file, or those that are `held`, by label.
 
@@ -187,7 +194,7 @@ def _class_names(
     if run.labels_file:
         return label_file.read_outputs(run.labels_file, num_classes, run.labels_offset)
     wanted = range(run.labels_offset, run.labels_offset + num_classes)
-    names = [held[label] for label in wanted if label in held] if held else []
+    names = [held[label] for label in wanted if label in held]
     return tuple(names) if len(names) == num_classes else None
 
 
@@ -226,10 +233,9 @@ def for_exported(
         taken = {'preprocessing_name': name, 'use_grayscale': model.use_grayscale}
         decode = dataset_factory.get_decoder(chosen.run.dataset_name)
         preprocess, note = _preprocess(options.with_values(chosen, taken), decode)
-    held = dict(enumerate(model.labels or (), chosen.run.labels_offset))
+    held: Mapping[int, str] = dict(enumerate(model.labels or (), chosen.run.labels_offset))
     if not {'dataset_name', 'dataset_dir'}.isdisjoint(given):
-        found = dataset_factory.get_label_names(chosen.run.dataset_name, chosen.run.dataset_dir)
-        held = dict(found or {})
+        held = _label_names(chosen.run)
     network = Network(model.run, num_classes, size or 0)
     return Predictor(network, preprocess, note, _class_names(chosen.run, num_classes, held))
 

@@ -20,13 +20,12 @@ _LIST_SUFFIX = '.txt'
 _PATTERN = frozenset('*?[')
 _PREFETCHED_BATCHES = 2
 _FILLING = -1  # the number of what fills the last batch
-# Of one picture, whatever is wrong with it.
-_BAD = (
+# What a pipeline raises of a picture, whatever is wrong with it.
+INPUT_ERRORS = (
     tf.errors.InvalidArgumentError,
     tf.errors.NotFoundError,
     tf.errors.PermissionDeniedError,
     tf.errors.FailedPreconditionError,
-    tf.errors.OutOfRangeError,
     tf.errors.DataLossError,
     tf.errors.UnimplementedError,
     tf.errors.UnknownError,
@@ -84,20 +83,24 @@ def usable(paths: Sequence[str], skip: bool, say: Callable[[str], object]) -> li
     """
     found = []
     for path in paths:
-        reason = _of_file(path)
-        if not reason:
+        wrong = _of_file(path)
+        if not wrong:
             found.append(path)
         elif skip:
-            say(left_out(path, reason))
+            say(left_out(path, wrong))
         else:
-            raise errors.DataError(f'{errors.shortened(path, 160)}: {reason}')
+            raise cannot_be_read(path, wrong)
     if not found:
         raise errors.DataError(f'None of the {len(paths)} pictures can be read')
     return found
 
 
-def left_out(path: str, reason: str) -> str:
-    return f'left out: {errors.shortened(path, 160)}: {reason}'
+def left_out(path: str, wrong: str) -> str:
+    return f'left out: {errors.shortened(path, 160)}: {wrong}'
+
+
+def cannot_be_read(path: str, wrong: str) -> errors.DataError:
+    return errors.DataError(f'{errors.shortened(path, 160)}: {wrong}')
 
 
 def batches(
@@ -142,32 +145,35 @@ def is_real(numbers: Any) -> Any:
     return numbers != _FILLING
 
 
-class Reasons:
-    """Why a picture cannot be read, for messages."""
+def reason(
+    path: str,
+    preprocess: Callable[..., tf.Tensor],
+    size: int,
+    kind_of: Callable[[bytes], str],
+) -> str:
+    """Why a picture cannot be read, in some words; '' where it can.
 
-    def __init__(
-        self, preprocess: Callable[..., tf.Tensor], size: int, kind_of: Callable[[bytes], str]
-    ) -> None:
-        """`kind_of` names formats that are not decoded by a file's first bytes, else ''."""
-        self._preprocess, self._size, self._kind_of = preprocess, size, kind_of
-
-    def of(self, path: str) -> str:
-        """In some words; '' where it can be read."""
-        reason = _of_file(path)
-        if reason:
-            return reason
-        with open(path, 'rb') as file:
-            kind = self._kind_of(file.read(64))
-        if kind:
-            return f'it is {kind}, which is not decoded here: give a JPEG or PNG file'
-        with tf.Graph().as_default(), tf.compat.v1.Session() as session:
-            image = self._preprocess(tf.io.read_file(os.fsencode(path)), self._size, self._size)
-            try:
-                session.run(image)
-            except _BAD as error:
-                said = input_errors.message(error).removeprefix('A record cannot be used: ')
-                return f'it is no image, or a damaged one: {errors.shortened(said, 160)}'
-        return ''
+    Args:
+      path: of the picture.
+      preprocess: as in `batches`.
+      size: pixels, side.
+      kind_of: names formats that are not decoded, by a file's first bytes, else ''.
+    """
+    found = _of_file(path)
+    if found:
+        return found
+    with open(path, 'rb') as file:
+        kind = kind_of(file.read(64))
+    if kind:
+        return f'it is {kind}, which is not decoded here: give a JPEG or PNG file'
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        image = preprocess(tf.io.read_file(os.fsencode(path)), size, size)
+        try:
+            session.run(image)
+        except INPUT_ERRORS as error:
+            said = input_errors.message(error).removeprefix('A record cannot be used: ')
+            return f'it is no image, or a damaged one: {errors.shortened(said, 160)}'
+    return ''
 
 
 def _of_file(path: str) -> str:

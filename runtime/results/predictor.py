@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -22,15 +22,6 @@ from slim import errors
 Scores = Iterator[tuple[np.ndarray, np.ndarray]]
 
 _SIDE = 224  # pixels, where an exported file takes any
-_INPUT_ERRORS = (
-    tf.errors.InvalidArgumentError,
-    tf.errors.NotFoundError,
-    tf.errors.PermissionDeniedError,
-    tf.errors.FailedPreconditionError,
-    tf.errors.DataLossError,
-    tf.errors.UnimplementedError,
-    tf.errors.UnknownError,
-)
 
 
 class Model(Protocol):
@@ -62,13 +53,10 @@ class OfCheckpoint:
         paths: Sequence[str],
     ) -> None:
         """Builds it; `parts` is a `lookup.Predictor`. CheckpointError: it is of another network."""
-        self._runtime, self._checkpoint = runtime, checkpoint
-        self.class_names, self._input_note = parts.class_names, parts.input_note
-        self.reason = pictures.Reasons(
-            parts.preprocess, parts.network.image_size, parts.image_kind
-        ).of
+        self._runtime, self._parts, self._checkpoint = runtime, parts, checkpoint
+        self.class_names = parts.class_names
         with tf.Graph().as_default() as self._graph:
-            self._feed = _Feed(chosen.input, parts, paths, self.reason)
+            self._feed = _Feed(chosen.input, parts, paths)
             with tf.device(runtime.device.name):
                 logits, _ = parts.network.function(self._feed.images)
                 self._logits = tf.cast(logits, tf.float32)
@@ -79,7 +67,11 @@ class OfCheckpoint:
         """What predicts, and how pictures are computed."""
         step = files.global_step(self._checkpoint)
         what = f'{errors.printable(self._checkpoint)}, step {step}: its {self._weights.note}'
-        return [what, *filter(None, [self._input_note])]
+        return [what, *filter(None, [self._parts.input_note])]
+
+    def reason(self, path: str) -> str:
+        """Why a picture cannot be read; '' where it can."""
+        return _reason(self._parts, path)
 
     def scores(self) -> Scores:
         """Of every picture; DataError names one that cannot be read."""
@@ -98,10 +90,9 @@ class OfFile:
         """`parts` is a `lookup.Predictor` for the file."""
         self._chosen, self._parts, self._model, self._paths = chosen, parts, model, paths
         self.class_names = parts.class_names
-        self.reason = pictures.Reasons(
-            parts.preprocess, parts.network.image_size, parts.image_kind
-        ).of
-        self.gives_logits = model.output == 'logits' and not _are_shares(_outputs(model))
+        self.gives_logits = model.output == 'logits'
+        if model.about is None and _are_shares(_outputs(model)):
+            self.gives_logits = False
 
     @property
     def notes(self) -> list[str]:
@@ -109,13 +100,17 @@ class OfFile:
         what = f'{errors.printable(self._model.path)}, {self._model.kind}'
         return [what, *filter(None, [self._parts.input_note])]
 
+    def reason(self, path: str) -> str:
+        """Why a picture cannot be read; '' where it can."""
+        return _reason(self._parts, path)
+
     def scores(self) -> Scores:
         """Of every picture; DataError names one that cannot be read."""
         if self._model.takes == exported.IMAGE_BYTES:
             yield from self._of_bytes()
             return
         with tf.Graph().as_default():
-            feed = _Feed(self._chosen.input, self._parts, self._paths, self.reason)
+            feed = _Feed(self._chosen.input, self._parts, self._paths)
             with tf.Session() as session:
                 for numbers, images in feed.run(session, feed.images):
                     yield numbers, self._model.run(images)
@@ -132,8 +127,8 @@ class OfFile:
                 if not bad:
                     raise
                 if not skip:
-                    path = errors.shortened(self._paths[bad[0]], 160)
-                    raise errors.DataError(f'{path}: {reasons[bad[0]]}') from error
+                    path = self._paths[bad[0]]
+                    raise pictures.cannot_be_read(path, reasons[bad[0]]) from error
                 numbers = [number for number in numbers if not reasons[number]]
                 if not numbers:
                     continue
@@ -172,6 +167,11 @@ def _content(path: str) -> bytes:
         return file.read()
 
 
+def _reason(parts: Any, path: str) -> str:
+    size = parts.network.image_size
+    return pictures.reason(path, parts.preprocess, size, parts.image_kind)
+
+
 class _Feed:
     """The pictures as batches in the default graph."""
 
@@ -180,9 +180,8 @@ class _Feed:
         flags: options.PredictionInputOptions,
         parts: Any,
         paths: Sequence[str],
-        reason: Callable[[str], str],
     ) -> None:
-        self._paths, self._reason = paths, reason
+        self._paths, self._parts = paths, parts
         self._batch = BatchFormat(
             min(flags.batch_size, len(paths)),
             parts.network.image_size,
@@ -208,9 +207,9 @@ class _Feed:
                 done = int(numbers[real][-1]) + 1
         except tf.errors.OutOfRangeError:
             return
-        except _INPUT_ERRORS as error:
+        except pictures.INPUT_ERRORS as error:
             for path in self._paths[done : done + self._batch.batch_size]:
-                reason = self._reason(path)
-                if reason:
-                    raise errors.DataError(f'{errors.shortened(path, 160)}: {reason}') from error
+                wrong = _reason(self._parts, path)
+                if wrong:
+                    raise pictures.cannot_be_read(path, wrong) from error
             raise

@@ -2,10 +2,12 @@
 
 import dataclasses
 import json
+import types
 
 import pytest
 import tensorflow.compat.v1 as tf
 
+from datasets import dataset_factory
 from runtime import lookup, options
 from runtime.checkpoints import starting
 from runtime.training import announcement
@@ -49,6 +51,72 @@ def test_exported_classes_have_the_names_of_training_or_of_the_set(tmp_path):
     without = lookup.labels_for_export(options.Export(labels_offset=1), 1000, None)
     assert without == names[1:]
     assert lookup.labels_for_export(options.Export(), 10, None) is None
+
+
+def prediction(flags=None, **run):
+    return options.Prediction(
+        flags or options.PredictionInputOptions(),
+        options.NetworkOptions('lenet'),
+        options.AverageOptions(),
+        options.PredictionRunOptions(**run),
+        options.DeviceOptions(),
+    )
+
+
+def test_predicted_classes_are_those_of_training_or_of_the_set_that_is_named(tmp_path):
+    def names(given=(), trained=None, **run):
+        found = lookup.for_prediction(prediction(**run), trained, given)
+        return found.network.num_classes, found.class_names
+
+    describe(tmp_path, 'four')
+    trained = types.SimpleNamespace(
+        num_classes=2, dataset_name='three', label_names=('none', 'a', 'b')
+    )
+    of_set = {'given': ['dataset_dir'], 'dataset_dir': str(tmp_path)}
+    assert names(trained=trained, labels_offset=1) == (2, ('a', 'b'))
+    assert names(trained=trained, **of_set) == (4, None)
+    (tmp_path / 'labels.txt').write_text('0:p\n1:q\n2:r\n3:s\n')
+    assert names(trained=trained, labels_offset=1, **of_set) == (3, ('q', 'r', 's'))
+    (tmp_path / 'mine.txt').write_text('x\ny\n')
+    assert names(trained=trained, labels_file=str(tmp_path / 'mine.txt')) == (2, ('x', 'y'))
+    count, known = names(labels_offset=1)
+    assert count == 1000 and known[1].startswith('goldfish')
+
+
+@pytest.mark.parametrize(
+    ('flag', 'value', 'says'),
+    [('preprocessing_name', 'vgg', 'inception'), ('eval_image_size', 64, 32)],
+)
+def test_flags_say_what_an_exported_file_takes_where_it_does_not(flag, value, says):
+    def found(held, given, labels=None):
+        model = types.SimpleNamespace(
+            path='net.bin',
+            takes='images',
+            preprocessing_name='inception',
+            image_size=32,
+            use_grayscale=False,
+            labels=labels,
+            run=None,
+        )
+        setattr(model, flag.removeprefix('eval_'), held)
+        flags = options.PredictionInputOptions(**{flag: given})
+        return lookup.for_exported(prediction(flags, labels_offset=1), model, 2, [])
+
+    assert found(says, None, ('a', 'b')).class_names == ('a', 'b')
+    assert found(None, value).network.image_size == (value if flag == 'eval_image_size' else 32)
+    with pytest.raises(errors.UsageError, match=f'give --{flag}'):
+        found(None, None)
+    with pytest.raises(errors.UsageError, match=f'--{flag}={value}, but net.bin takes {says}'):
+        found(says, value)
+    assert found(says, says).class_names is None
+
+
+def test_pictures_of_mnist_have_one_channel():
+    with tf.Graph().as_default():
+        encoded = tf.placeholder(tf.string, [])
+        for name, channels in (('mnist', 1), ('a set of ones own', 3)):
+            image = dataset_factory.get_decoder(name)(encoded)
+            assert image.shape.as_list() == [None, None, channels]
 
 
 def test_features_have_no_classifier():

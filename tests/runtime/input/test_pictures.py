@@ -106,7 +106,10 @@ def test_batches_have_every_picture_once_and_one_shape(tmp_path):
 def test_reasons_name_the_format_or_what_the_decoder_says(tmp_path):
     write(tmp_path, good='1', strange='strange 1', bad='x')
     kind_of = fake_records.NumberRecords.image_kind
-    reason = pictures.Reasons(fake_records.preprocess, 2, kind_of).of
+
+    def reason(path):
+        return pictures.reason(path, fake_records.preprocess, 2, kind_of)
+
     assert reason(str(tmp_path / 'good')) == ''
     assert reason(str(tmp_path / 'strange')).startswith(
         'it is a strange file, which is not decoded'
