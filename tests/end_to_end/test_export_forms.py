@@ -24,13 +24,41 @@ DIGITS = tuple('0123456789')
 
 
 @pytest.fixture(scope='session')
-def exports(make_once, run_script, trained, digits):
+def sharp(make_once, trained):
+    """The trained run with smaller variances in its batch norms.
+
+    After six steps they are nearly 1, by which the network divides its signal away, layer by layer:
+    all images would have the same logits.
+    """
+
+    def make(folder):
+        import tensorflow as tf
+
+        reader = tf.train.load_checkpoint(str(trained))
+        names = sorted(reader.get_variable_to_shape_map())
+        values = [
+            reader.get_tensor(name) * np.float32(0.2 if 'moving_variance' in name else 1)
+            if name != 'global_step'
+            else reader.get_tensor(name)
+            for name in names
+        ]
+        prefix = str(folder / 'model.ckpt-6')
+        tf.raw_ops.SaveV2(
+            prefix=prefix, tensor_names=names, shape_and_slices=[''] * len(names), tensors=values
+        )
+        (folder / 'model.ckpt-6.json').write_text((trained / 'model.ckpt-6.json').read_text())
+
+    return make_once('sharp', make)
+
+
+@pytest.fixture(scope='session')
+def exports(make_once, run_script, sharp, digits):
     """Folder with every form of the trained run, and what the script printed in `stdout`."""
 
     def make(folder):
         done = run_script(
             EXPORT,
-            f'--checkpoint_path={trained}',
+            f'--checkpoint_path={sharp}',
             f'--format={FORMS}',
             '--quantization=none,dynamic,int8',
             f'--calibration_dir={digits}',
@@ -61,7 +89,7 @@ def test_each_form_is_compared_with_the_checkpoint_and_reported(exports):
         kinds = {'images', 'image_bytes'} if form == 'saved_model' else {'images'}
         assert set(entry['inputs']) == kinds
         for facts in entry['inputs'].values():
-            assert facts['difference'] < (1e-4 if quantization == 'none' else 0.2)
+            assert facts['difference'] < (1e-4 if quantization == 'none' else 0.25)
             assert facts['top1'] == 1 or quantization != 'none'
             assert facts['latency_ms'] > 0
         assert str(exports / name) in printed
@@ -76,6 +104,7 @@ def test_what_is_loaded_says_what_it_takes_and_names_its_classes(exports):
 
     images = np.random.RandomState(0).uniform(-1, 1, [5, 32, 32, 3]).astype(np.float32)
     expected = exported.load(str(exports / 'm.pb')).run(images)
+    assert expected.std(axis=0).max() > 0.05 * np.abs(expected).max()  # Images make a difference.
     for name, (form, quantization) in FILES.items():
         model = exported.load(str(exports / name), exported.IMAGES)
         assert (model.kind, model.takes, model.batch_size) == (form, 'images', None)
@@ -83,7 +112,7 @@ def test_what_is_loaded_says_what_it_takes_and_names_its_classes(exports):
         assert (model.labels, model.output) == (DIGITS, 'logits')
         scores = model.run(images)
         assert scores.dtype == np.float32 and scores.shape == (5, 10)
-        limit = 1e-4 if quantization == 'none' else 0.3
+        limit = 1e-4 if quantization == 'none' else 0.25
         np.testing.assert_allclose(scores, expected, rtol=0, atol=limit * np.abs(expected).max())
 
 
@@ -159,12 +188,12 @@ def test_a_tflite_file_has_labels_and_metadata_where_tools_look(exports):
     assert held[4:8] == b'M001' and b'labels.txt' in held and b'mobilenet_v1_025' in held
 
 
-def test_pixels_go_in_and_a_fixed_batch_takes_any_number(script, exports, trained, tmp_path):
+def test_pixels_go_in_and_a_fixed_batch_takes_any_number(script, exports, sharp, tmp_path):
     from runtime.results import exported
 
     script(
         EXPORT,
-        f'--checkpoint_path={trained}',
+        f'--checkpoint_path={sharp}',
         '--format=tflite',
         '--include_preprocessing',
         '--inference_input_type=uint8',
