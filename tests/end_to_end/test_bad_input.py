@@ -32,8 +32,8 @@ def test_help_needs_no_tensorflow_no_card_and_no_data(script, name, tmp_path):
     (tmp_path / 'poison').mkdir()
     for package in ('tensorflow', 'tf_slim', 'horovod', 'sklearn', 'PIL', 'numpy', 'google_crc32c'):
         (tmp_path / 'poison' / f'{package}.py').write_text('raise SystemExit("imported")')
-    poisoned = {'PYTHONPATH': str(tmp_path / 'poison')}
-    shown = script(name, '--help', environment=poisoned.items(), fresh=True)
+    poisoned = {'PYTHONPATH': str(tmp_path / 'poison')}.items()
+    shown = script(name, '--help', environment=poisoned, fresh=True)
     assert f'flags of {name}' in shown.stdout
     assert shown.stderr == ''
 
