@@ -77,6 +77,21 @@ WRONG = [
         2,
         ['--bf16_config_path=/none.json cannot be read'],
     ),
+    (
+        [TRAIN, '--dataset_dir=DIGITS', '--device=cpu', '--dtype=fp16'],
+        2,
+        ['--dtype=fp16 is for a GPU, but this run computes on CPU: use --dtype=bf16'],
+    ),
+    (
+        [EVALUATE, '--dataset_dir=DIGITS', '--device=cpu', '--dtype=fp16'],
+        2,
+        ['--dtype=fp16 is for a GPU'],
+    ),
+    (
+        [TRAIN, '--dataset_dir=DIGITS', '--use_horovod', '--steps_per_run=2'],
+        2,
+        ['--steps_per_run with --use_horovod'],
+    ),
     ([TRAIN, '--dataset_dir=DIGITS', '--device=hpu'], 5, ['no Gaudi card', 'habana-tensorflow']),
     ([TRAIN, '--dataset_dir=MISSING'], 3, ['MISSING', '--dataset_dir']),
     ([TRAIN, '--dataset_dir=EMPTY'], 3, ['EMPTY']),

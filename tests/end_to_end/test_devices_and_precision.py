@@ -135,13 +135,6 @@ def test_xla_on_a_cpu_compiles_the_step_to_the_same_losses(script, digits, tmp_p
     assert losses != expected
 
 
-def test_fp16_without_a_gpu_is_one_line(script, tmp_path):
-    for name in ('train_image_classifier.py', 'eval_image_classifier.py'):
-        shown = script(name, f'--dataset_dir={tmp_path}', '--device=cpu', '--dtype=fp16', code=2)
-        (line,) = shown.stderr.splitlines()
-        assert '--dtype=fp16 is for a GPU, but this run computes on CPU: use --dtype=bf16' in line
-
-
 def test_more_clones_than_cards_are_one_line(script, tmp_path):
     shown = script(
         'tests/end_to_end/software_gpu.py',
