@@ -29,7 +29,8 @@ def main() -> int:
     flags.require('images', 'pictures: a file, a folder, a pattern or a list')
     if bool(chosen.run.checkpoint_path) == bool(chosen.run.exported_file):
         raise errors.UsageError('Give what predicts: either --checkpoint_path or --exported_file')
-    return predict(chosen, startup.start(chosen.device), flags.chosen_by_user())
+    runtime, given = startup.start(chosen.device), flags.chosen_by_user()
+    return predict(runtime.with_threads(chosen, given), runtime, given)
 
 
 def predict(chosen: options.Prediction, runtime: startup.Runtime, given: Collection[str]) -> int:

@@ -2,7 +2,7 @@
 
   python3 benchmarks/time_network.py                                mobilenet_v2, one image
   python3 benchmarks/time_network.py --model_name=resnet_v1_50 --batch_size=8 --steps=50
-  python3 benchmarks/time_network.py --model_name=mobilenet_v3_large --dtype=bf16 --xla
+  python3 benchmarks/time_network.py --model_name=mobilenet_v3_large --dtype=bf16 --xla=on
   python3 benchmarks/time_network.py --json=/tmp/mobilenet_v2.json
 
 Images are random numbers that lie on the device, and there is no input pipeline. Forward is the
@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import pathlib
 import resource
 import statistics
@@ -28,7 +27,6 @@ from typing import Any
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path[0] = str(ROOT)
-_CPU_XLA = '--tf_xla_cpu_global_jit'  # XLA leaves the operations of a CPU alone without it.
 _COLUMNS = ('mean', 'stdev', 'median', 'p95')
 
 
@@ -70,11 +68,10 @@ PARTS = {'forward': forward, 'forward_backward': forward_backward}
 
 def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     """One of PARTS, in this process."""
-    if arguments.xla:
-        os.environ['TF_XLA_FLAGS'] = f'{os.environ.get("TF_XLA_FLAGS", "")} {_CPU_XLA}'.strip()
     from runtime import options, startup
 
-    runtime = startup.start(options.DeviceOptions(device=arguments.device, dtype=arguments.dtype))
+    chosen = options.DeviceOptions(arguments.device, arguments.dtype, arguments.xla)
+    runtime = startup.start(chosen)
     import tensorflow.compat.v1 as tf
 
     from nets import nets_factory
@@ -93,6 +90,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
         network = nets_factory.get_network_fn(
             arguments.model_name, bare.network.num_classes, is_training=part == 'forward_backward'
         )
+        network = precision.adapt_network(runtime.device.kind, arguments.dtype, network)
         with tf.device(runtime.device.name):
             shape = [arguments.batch_size, *bare.input_shape]
             images = tf.Variable(
@@ -103,11 +101,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
             fetched, _ = precision.adapt_training_graph(
                 runtime.device.kind, arguments.dtype, fetched
             )
-        config = runtime.session_config()
-        if arguments.xla:
-            level = tf.OptimizerOptions.ON_1
-            config.graph_options.optimizer_options.global_jit_level = level
-        with tf.Session(config=config) as session:
+        with tf.Session(config=runtime.session_config()) as session:
             session.run(tf.global_variables_initializer())
             warming = timed(session, fetched, arguments.warmup)
             seconds = timed(session, fetched, arguments.steps)
@@ -117,6 +111,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
         'peak_memory_mb': peak_memory(runtime.device.kind) / 1e6,
         'input': images.shape.as_list(),
         'device': runtime.device.kind,
+        'xla': runtime.xla,
         'tensorflow_version': tf.__version__,
     }
 
@@ -151,7 +146,7 @@ def main() -> None:
     parser.add_argument('--warmup', type=int, default=10, help='steps before them')
     parser.add_argument('--device', default='auto', choices=options.DEVICES)
     parser.add_argument('--dtype', default='fp32', choices=options.DTYPES)
-    parser.add_argument('--xla', action='store_true', help='compile with XLA')
+    parser.add_argument('--xla', default='auto', choices=options.XLA_CHOICES)
     parser.add_argument('--json', metavar='FILE', help='gets the numbers as well')
     parser.add_argument('--part', choices=PARTS, help='measure this one, in this process')
     arguments = parser.parse_args()
@@ -179,7 +174,7 @@ def show(arguments: argparse.Namespace, found: dict[str, dict[str, Any]]) -> Non
     sizes = 'x'.join(map(str, first['input']))
     print(
         f'{arguments.model_name}, input {sizes}, {first["device"]}, {arguments.dtype}'
-        f'{", XLA" if arguments.xla else ""}, TensorFlow {first["tensorflow_version"]}, '
+        f'{", XLA" if first["xla"] else ""}, TensorFlow {first["tensorflow_version"]}, '
         f'{arguments.steps} steps after {arguments.warmup}'
     )
     heads = [*(f'{name} ms' for name in _COLUMNS), 'images/s', 'memory MB', 'warm-up s']

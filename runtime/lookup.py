@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from datasets import dataset_factory, pictures
-from datasets.records import example_format, image_kinds, label_file
+from datasets.records import description, example_format, image_kinds, label_file
 from nets import nets_factory, published
 from preprocessing import augmentation, preprocessing_factory
 from runtime import options
@@ -144,10 +144,17 @@ def pictures_for_export(chosen: options.Export, count: int) -> list[tuple[str, b
     """
     folder = chosen.calibration_dir
     assert folder
+
+    def as_records() -> Any:
+        # Pictures of another set do as well, under the name that it has itself.
+        described = description.read_description(folder)
+        name = described.name if described else chosen.dataset_name
+        return dataset_factory.get_dataset(name, chosen.calibration_split, folder)
+
     return pictures.of_folder(
         folder,
         count,
-        lambda: dataset_factory.get_dataset(chosen.dataset_name, chosen.calibration_split, folder),
+        as_records,
     )
 
 

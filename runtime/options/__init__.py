@@ -21,6 +21,7 @@ from runtime.options.inspection import INSPECTION_FORMATS, Inspection
 from runtime.options.machine import (
     DEVICES,
     DTYPES,
+    XLA_CHOICES,
     CloneOptions,
     ClusterOptions,
     DeviceOptions,
@@ -51,6 +52,7 @@ __all__ = [
     'LEARNING_RATE_DECAY_TYPES',
     'OPTIMIZERS',
     'PREDICTION_FORMATS',
+    'XLA_CHOICES',
     'AugmentationOptions',
     'AverageOptions',
     'CloneOptions',

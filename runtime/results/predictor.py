@@ -13,6 +13,7 @@ from PIL import Image
 
 from runtime import options, startup
 from runtime.checkpoints import files, weights
+from runtime.devices import precision
 from runtime.input import pictures
 from runtime.input.inputs import BatchFormat
 from runtime.results import exported
@@ -58,7 +59,10 @@ class OfCheckpoint:
         with tf.Graph().as_default() as self._graph:
             self._feed = _Feed(chosen.input, parts, paths)
             with tf.device(runtime.device.name):
-                logits, _ = parts.network.function(self._feed.images)
+                network_fn = precision.adapt_network(
+                    runtime.device.kind, runtime.dtype, parts.network.function
+                )
+                logits, _ = network_fn(self._feed.images)
                 self._logits = tf.cast(logits, tf.float32)
             self._weights = weights.of_checkpoint(checkpoint, chosen.averages.moving_average_decay)
 

@@ -5,6 +5,7 @@ import os
 import pytest
 
 from datasets import dataset_factory, pictures
+from runtime import lookup, options
 from slim import errors
 
 
@@ -46,6 +47,11 @@ def test_records_give_pictures_of_every_file(tmp_path):
     assert len(found) == 8 and all(content[:2] == b'\xff\xd8' for _, content in found)
     files = {name.split(' of ')[1] for name, _ in found}
     assert len(files) == 4 and all('validation-' in file for file in files)
+    # An export finds them also where its network was trained on another set.
+    chosen = options.Export(
+        dataset_name='five', calibration_dir=folder, calibration_split='validation'
+    )
+    assert lookup.pictures_for_export(chosen, 8) == found
     with open(sorted(files)[0], 'r+b') as file:
         file.seek(40)
         file.write(b'damage')

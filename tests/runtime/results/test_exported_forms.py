@@ -210,3 +210,32 @@ def test_metadata_is_put_in_front_and_files_behind(int8_model):
     assert content == tflite_metadata.packed(int8_model, metadata, {'labels.txt': b'a\nb\n'})
     at = content.index(metadata)
     assert at % 16 == 0 and struct.unpack_from('<I', content, at - 4)[0] == len(metadata)
+
+
+@pytest.mark.parametrize(('form', 'operation'), [('tflite', 'AvgPool3D'), ('onnx', 'Lgamma')])
+def test_an_operation_that_a_form_cannot_express_is_named_with_its_network(
+    tmp_path, form, operation
+):
+    import tensorflow.compat.v1 as tf
+
+    from runtime.results.forms import source as sources
+
+    for package in table.FORMS[form].packages:
+        pytest.importorskip(package)
+    with tf.Graph().as_default() as graph:
+        images = tf.placeholder(tf.float32, [1, 8, 8, 3], sources.INPUT)
+        videos = tf.reshape(images, [1, 2, 4, 8, 3])
+        made = {
+            'AvgPool3D': lambda: tf.nn.avg_pool3d(videos, 2, 1, 'VALID'),
+            'Lgamma': lambda: tf.math.lgamma(images),
+        }[operation]()
+        tf.reshape(made, [1, -1], name=sources.OUTPUT)
+        graph_def = graph.as_graph_def()
+    about = model.About('my_net', 'digits', False, 8, 'logits', None)
+    source = sources.Source(
+        graph_def, [1, 8, 8, 3], about, None, lambda *_: None, options.Export(), lambda: ()
+    )
+    path = tmp_path / 'm'
+    with pytest.raises(sources.UnsupportedError, match=rf'^my_net cannot .*: (tf\.)?{operation}$'):
+        table.FORMS[form].imported().write(source, str(path), 'none')
+    assert not path.exists()
