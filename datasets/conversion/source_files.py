@@ -6,19 +6,10 @@ import os
 import unicodedata
 from collections.abc import Collection, Sequence
 
+from datasets import names as dataset_names
 from datasets.records.record_files import listed
 from slim.errors import DataError, printable
 
-# Names of `dataset_factory.datasets_map`, which imports TensorFlow.
-KNOWN_SETS = (
-    'cifar10',
-    'flowers',
-    'folder',
-    'imagenet',
-    'imagenette',
-    'mnist',
-    'visualwakewords',
-)
 _IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.gif', '.bmp', '.webp', '.tif', '.tiff')
 
 
@@ -68,7 +59,7 @@ def normal(name: str) -> str:
 def set_name(folder: str) -> str:
     """A name for the set in `folder`: that of the folder, unless a known set is called so."""
     name = normal(printable(os.path.basename(os.path.realpath(folder))))
-    return f'my_{name}' if name in KNOWN_SETS else name
+    return f'my_{name}' if name in dataset_names.NAMES else name
 
 
 def _entries(folder: str) -> list[os.DirEntry[str]]:

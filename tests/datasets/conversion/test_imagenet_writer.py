@@ -7,7 +7,7 @@ import unicodedata
 import pytest
 
 from datasets import dataset_factory
-from datasets.conversion import imagenet_writer, source_files
+from datasets.conversion import imagenet_writer
 from datasets.records.description import read_description
 from slim.errors import DataError, UsageError
 
@@ -400,7 +400,3 @@ def test_the_thousand_synsets_are_imagenet(convert, monkeypatch, tree):
         imagenet_writer, 'synsets_to_names', lambda: dict.fromkeys(sorted(_CLASSES))
     )
     assert read_description(str(convert(tree())[0])).name == 'imagenet'
-
-
-def test_names_of_known_sets():
-    assert set(source_files.KNOWN_SETS) == set(dataset_factory.datasets_map)
