@@ -93,10 +93,10 @@ def test_weights_are_regularized_once_in_float32_however_many_clones(graph: tf.G
 
 
 def _block(images: tf.Tensor) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
-    """What a MobileNet is made of."""
+    """What a MobileNet is made of, but for Relu6: what is at its bounds comes and goes."""
     layers = [slim.conv2d, slim.separable_conv2d]
     with (
-        slim.arg_scope(layers, activation_fn=tf.nn.relu6, normalizer_fn=slim.batch_norm),
+        slim.arg_scope(layers, activation_fn=tf.tanh, normalizer_fn=slim.batch_norm),
         slim.arg_scope([slim.batch_norm], fused=True, is_training=True, decay=0.9),
     ):
         net = slim.conv2d(images, 16, [3, 3])
@@ -106,7 +106,7 @@ def _block(images: tf.Tensor) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
     return slim.fully_connected(net, 4, activation_fn=None), {}
 
 
-@pytest.mark.parametrize(('dtype', 'tolerance'), [('bf16', 0.2), ('fp16', 0.07)])
+@pytest.mark.parametrize(('dtype', 'tolerance'), [('bf16', 0.06), ('fp16', 0.01)])
 def test_loss_and_gradients_are_those_of_fp32_to_the_precision(
     dtype: str, tolerance: float
 ) -> None:
@@ -125,5 +125,4 @@ def test_loss_and_gradients_are_those_of_fp32_to_the_precision(
     assert found[dtype][0] == pytest.approx(found['fp32'][0], rel=tolerance / 20)
     assert found[dtype][0] != found['fp32'][0]
     for value, expected in zip(found[dtype], found['fp32'], strict=True):
-        # Of single numbers far more is lost: those of a Relu6 at its bounds come and go.
         assert np.linalg.norm(value - expected) <= tolerance * np.linalg.norm(expected)
