@@ -41,11 +41,12 @@ def export(chosen: options.Export, given: Collection[str]) -> int:
     """
     from runtime import lookup
     from runtime.checkpoints import files, settling, sidecar
-    from runtime.results import exporter, exporting
+    from runtime.results import exporter
+    from runtime.results.exports import walk
 
     lookup.check_names(chosen.model_name, chosen.preprocessing_name)
-    is_classic = exporting.FLAGS.isdisjoint(given)
-    targets = [] if is_classic else exporting.check_flags(chosen)
+    is_classic = walk.FLAGS.isdisjoint(given)
+    targets = [] if is_classic else walk.check_flags(chosen)
     if is_classic:
         exporter.check_writable(chosen.output_file)
     checkpoint = chosen.checkpoint_path and files.find(chosen.checkpoint_path, 'checkpoint_path')
@@ -60,14 +61,14 @@ def export(chosen: options.Export, given: Collection[str]) -> int:
         print(_classic(chosen, network, checkpoint, shown))
         return 0
     preprocess, pixel_scale = lookup.preprocessing_for_export(chosen)
-    parts = exporting.Parts(
+    parts = walk.Parts(
         network,
         preprocess,
         pixel_scale,
         lambda count: lookup.labels_for_export(chosen, count, about and about.label_names),
         chosen.calibration_dir and (lambda count: lookup.pictures_for_export(chosen, count)),
     )
-    lines, note = exporting.export(chosen, targets, parts, checkpoint)
+    lines, note = walk.export(chosen, targets, parts, checkpoint)
     print('\n'.join([shown, *lines, _note(checkpoint, note)]))
     return 0
 

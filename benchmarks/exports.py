@@ -92,7 +92,7 @@ def seeded(networks: str, formats: str, quantization: str, folder: str) -> None:
 
 
 def write_pictures(folder: str) -> None:
-    from runtime.results import samples
+    from runtime.results.exports import samples
 
     os.makedirs(folder)
     for number, (_, content) in enumerate(samples.made(32)):

@@ -19,8 +19,8 @@ from __future__ import annotations
 
 import os
 
-from runtime.results.forms.model import IMAGE_BYTES, IMAGES, Exported
-from runtime.results.forms.table import FORMS
+from runtime.results.exports.forms.model import IMAGE_BYTES, IMAGES, Exported
+from runtime.results.exports.forms.table import FORMS
 from slim import errors
 
 __all__ = ['IMAGES', 'IMAGE_BYTES', 'Exported', 'form_of', 'load']

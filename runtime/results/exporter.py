@@ -14,7 +14,7 @@ from google.protobuf import text_format
 
 from runtime import folders
 from runtime.checkpoints import files, weights
-from runtime.results.forms.model import in_parts
+from runtime.results.exports.forms.model import in_parts
 from slim import errors
 
 _REFERENCE_BATCH = 8  # images at a time, where their number is free

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from runtime import options
-from runtime.results import check_exports, checked_export, exported, exporting, samples
-from runtime.results.forms import model, onnx, table, tflite_compact, tflite_metadata
+from runtime.results import exported
+from runtime.results.exports import checking, fresh_process, samples, walk
+from runtime.results.exports.forms import model, onnx, table, tflite_compact, tflite_metadata
 from slim import errors
 
 
@@ -56,7 +57,7 @@ def test_several_files_get_endings_and_one_keeps_its_name():
 def test_flags_that_do_not_go_together_are_refused_before_anything_is_built(given, words):
     chosen = {'format': 'tflite', 'checkpoint_path': '/c', 'output_file': 'm', **given}
     with pytest.raises(errors.UsageError, match=words):
-        exporting.check_flags(options.Export(**chosen))
+        walk.check_flags(options.Export(**chosen))
 
 
 @pytest.mark.once
@@ -99,17 +100,17 @@ def test_what_a_stranger_wrote_about_a_file_is_not_believed():
 @pytest.mark.once
 def test_bytes_travel_to_the_process_that_checks():
     files = [b'one', b'', b'\xff\x00three']
-    assert check_exports.unpack_bytes(check_exports.pack_bytes(files)) == files
+    assert fresh_process.unpack_bytes(fresh_process.pack_bytes(files)) == files
 
 
 @pytest.mark.once
 def test_differences_are_shares_of_the_largest_value():
     expected = np.array([[1.0, -4.0], [2.0, 3.0]])
     got = np.array([[1.0, -3.0], [3.5, 3.0]])
-    facts = checked_export.compared(got, expected)
+    facts = checking.compared(got, expected)
     assert facts == {'difference': 1.5 / 4, 'largest_difference': 1.5, 'top1': 0.5}
     for broken in (np.full([2, 2], np.nan), np.zeros([2, 3])):
-        assert checked_export.compared(broken, expected)['difference'] == np.inf
+        assert checking.compared(broken, expected)['difference'] == np.inf
 
 
 @pytest.mark.once
@@ -118,9 +119,9 @@ def test_what_is_no_saved_model_is_not_replaced(tmp_path):
     (tmp_path / 'mine' / 'letter').touch()
     target = table.Target('saved_model', 'none', str(tmp_path / 'mine'))
     with pytest.raises(errors.OutputError, match='no SavedModel, so it is not replaced'):
-        checked_export.check_writable([target])
+        checking.check_writable([target])
     (tmp_path / 'mine' / 'saved_model.pb').touch()
-    checked_export.check_writable([target])
+    checking.check_writable([target])
 
 
 @pytest.mark.once
@@ -218,7 +219,7 @@ def test_an_operation_that_a_form_cannot_express_is_named_with_its_network(
 ):
     import tensorflow.compat.v1 as tf
 
-    from runtime.results.forms import source as sources
+    from runtime.results.exports.forms import source as sources
 
     for package in table.FORMS[form].packages:
         pytest.importorskip(package)

@@ -139,7 +139,7 @@ def network_in_a_file(takes, output='logits'):
 
 
 def exported_about(output):
-    from runtime.results.forms.model import About
+    from runtime.results.exports.forms.model import About
 
     return About('net', 'inception', False, 2, output, ('x', 'y', 'z'))
 

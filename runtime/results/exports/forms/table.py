@@ -24,10 +24,10 @@ class Form:
 
 
 FORMS = {
-    'graphdef': Form('runtime.results.forms.graphdef', '.pb'),
-    'saved_model': Form('runtime.results.forms.saved_model', '_saved_model'),
-    'tflite': Form('runtime.results.forms.tflite', '.tflite'),
-    'onnx': Form('runtime.results.forms.onnx', '.onnx', ('tf2onnx', 'onnx', 'onnxruntime')),
+    'graphdef': Form('runtime.results.exports.forms.graphdef', '.pb'),
+    'saved_model': Form('runtime.results.exports.forms.saved_model', '_saved_model'),
+    'tflite': Form('runtime.results.exports.forms.tflite', '.tflite'),
+    'onnx': Form('runtime.results.exports.forms.onnx', '.onnx', ('tf2onnx', 'onnx', 'onnxruntime')),
 }
 
 # Largest difference to the checkpoint's output, as a share of its largest value. Those of 8 bits

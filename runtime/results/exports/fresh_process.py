@@ -1,8 +1,8 @@
 """Runs exported files on the same images, in a process that knows nothing of how they were made.
 
-  python3 -m runtime.results.check_exports FOLDER
+  python3 -m runtime.results.exports.fresh_process FOLDER
 
-FOLDER has `job.json` ([{"path": ..., "takes": ...}, ...]) and `inputs.npz`; `checked_export`, which
+FOLDER has `job.json` ([{"path": ..., "takes": ...}, ...]) and `inputs.npz`; `checking`, which
 starts this, finds there `result.json` (an entry of each file) and `outputs.npz`.
 """
 

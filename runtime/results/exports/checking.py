@@ -21,13 +21,13 @@ from typing import Any
 import numpy as np
 
 from runtime import folders
-from runtime.results import check_exports
-from runtime.results.forms import model
-from runtime.results.forms.table import FORMS, TOLERANCES, Target
+from runtime.results.exports import fresh_process
+from runtime.results.exports.forms import model
+from runtime.results.exports.forms.table import FORMS, TOLERANCES, Target
 from slim import errors
 
 UNCHECKED = '.unchecked'
-_ROOT = Path(__file__).resolve().parents[2]
+_ROOT = Path(__file__).resolve().parents[3]
 
 
 class DifferenceError(errors.SuiteError):
@@ -136,7 +136,7 @@ def _in_fresh_process(
             for target, kind in checks
         ]
         Path(folder, 'job.json').write_text(json.dumps(jobs), encoding='utf-8')
-        packed = check_exports.pack_bytes(samples.files)
+        packed = fresh_process.pack_bytes(samples.files)
         np.savez(os.path.join(folder, 'inputs.npz'), images=samples.images, **packed)
         environment = {
             **os.environ,
@@ -146,7 +146,7 @@ def _in_fresh_process(
                 filter(None, [str(_ROOT), os.environ.get('PYTHONPATH', '')])
             ),
         }
-        command = [sys.executable, '-m', 'runtime.results.check_exports', folder]
+        command = [sys.executable, '-m', 'runtime.results.exports.fresh_process', folder]
         done = subprocess.run(
             command, env=environment, capture_output=True, text=True, errors='replace'
         )

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from runtime.results.forms import model
+from runtime.results.exports.forms import model
 
 
 def write(source: Any, path: str, quantization: str) -> None:
@@ -17,7 +17,7 @@ def write(source: Any, path: str, quantization: str) -> None:
     import tensorflow.compat.v1 as tf
 
     from runtime.results import exporter
-    from runtime.results.forms import source as sources
+    from runtime.results.exports.forms import source as sources
 
     del quantization
     graph_def = source.graph_def

@@ -19,7 +19,7 @@ from collections.abc import Mapping, Sequence
 
 import flatbuffers
 
-from runtime.results.forms.model import About
+from runtime.results.exports.forms.model import About
 
 LABELS_NAME = 'labels.txt'
 _ENTRY_NAME = 'TFLITE_METADATA'

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from runtime.results.forms import model
-from runtime.results.forms.quiet import quiet
+from runtime.results.exports.forms import model
+from runtime.results.exports.forms.quiet import quiet
 from slim import errors
 
 
@@ -32,7 +32,7 @@ def write(source: Any, path: str, quantization: str) -> None:
     """Writes a `source.Source`; `source.UnsupportedError` where ONNX cannot express it."""
     import tensorflow.compat.v1 as tf
 
-    from runtime.results.forms import source as sources
+    from runtime.results.exports.forms import source as sources
 
     del quantization
     with quiet():

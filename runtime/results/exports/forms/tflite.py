@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from runtime.results.forms import model
-from runtime.results.forms.quiet import quiet
+from runtime.results.exports.forms import model
+from runtime.results.exports.forms.quiet import quiet
 from slim import errors
 
 # TFLite's own words for what it cannot express.
@@ -28,8 +28,8 @@ def write(source: Any, path: str, quantization: str) -> None:
     """
     import tensorflow as tf
 
-    from runtime.results.forms import source as sources
-    from runtime.results.forms import tflite_compact, tflite_metadata
+    from runtime.results.exports.forms import source as sources
+    from runtime.results.exports.forms import tflite_compact, tflite_metadata
 
     chosen = source.chosen
     types = {'float32': tf.float32, 'uint8': tf.uint8}

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from runtime.results.forms import model
+from runtime.results.exports.forms import model
 from slim import errors
 
 # Where TensorFlow has a place for what a program puts beside its model.
@@ -20,7 +20,7 @@ def write(source: Any, path: str, quantization: str) -> None:
     """Writes a `source.Source` with the signatures that `_signatures` has."""
     import tensorflow.compat.v1 as tf
 
-    from runtime.results.forms import source as sources
+    from runtime.results.exports.forms import source as sources
 
     del quantization
     with tf.Graph().as_default(), tf.Session() as session:

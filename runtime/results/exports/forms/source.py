@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 
 from runtime import options
-from runtime.results.forms.model import About
+from runtime.results.exports.forms.model import About
 from slim import errors
 
 INPUT, OUTPUT = 'input', 'output'

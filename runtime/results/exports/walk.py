@@ -10,9 +10,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from runtime import options
-from runtime.results import checked_export, exporter, samples
-from runtime.results.forms import model, table
-from runtime.results.forms.source import Source
+from runtime.results import exporter
+from runtime.results.exports import checking, samples
+from runtime.results.exports.forms import model, table
+from runtime.results.exports.forms.source import Source
 from slim import errors
 
 # The flags that ask for a checked export; without any the graph is as the classic suite's.
@@ -66,7 +67,7 @@ def check_flags(chosen: options.Export) -> list[table.Target]:
     for form in {target.form for target in targets}:
         for package in table.FORMS[form].packages:
             table.FORMS[form].imported().require(package)
-    checked_export.check_writable(targets)
+    checking.check_writable(targets)
     return targets
 
 
@@ -122,9 +123,9 @@ def export(
         chosen,
         lambda: calibration[: chosen.calibration_images],
     )
-    seen = checked_export.Samples(inside, frozen.results[0], files, frozen.results[1])
-    entries = checked_export.write(targets, source, seen, chosen.tolerance)
-    return checked_export.shown(targets, entries), frozen.note
+    seen = checking.Samples(inside, frozen.results[0], files, frozen.results[1])
+    entries = checking.write(targets, source, seen, chosen.tolerance)
+    return checking.shown(targets, entries), frozen.note
 
 
 def _pictures(
