@@ -118,7 +118,7 @@ def check_clones(clones: options.CloneOptions) -> None:
     import tensorflow as tf
 
     cards = len(tf.config.list_physical_devices(_chosen.kind))
-    if clones.num_clones > cards:
+    if clones.num_clones > max(1, cards):  # One is what the choice has found.
         raise errors.UsageError(
             f'--num_clones={clones.num_clones} is one clone for each card, but TensorFlow lists '
             f'{cards} {_chosen.kind}(s)'

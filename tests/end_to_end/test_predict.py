@@ -8,7 +8,6 @@ import shutil
 
 import numpy as np
 import pytest
-import tensorflow.compat.v1 as tf
 from PIL import Image
 
 PREDICT, EXPORT = 'predict_image.py', 'export_inference_graph.py'
@@ -45,11 +44,10 @@ def logits_of(guesses):
     return np.float32([g['logit'] for g in sorted(guesses, key=lambda guess: guess['label'])])
 
 
-def test_the_numbers_are_those_of_an_evaluation_to_the_bit(trained, pictures, predicted, tmp_path):
+def test_the_numbers_are_those_of_an_evaluation_to_the_bit(
+    script, trained, pictures, predicted, tmp_path
+):
     from datasets.records import description, example_format, framing
-    from runtime import lookup, options
-    from runtime.checkpoints import files, weights
-    from runtime.input import inputs
 
     paths = sorted(pictures.rglob('*.jpg'))
     with open(tmp_path / 'validation-00000-of-00001', 'wb') as records:
@@ -59,29 +57,16 @@ def test_the_numbers_are_those_of_an_evaluation_to_the_bit(trained, pictures, pr
     split = description.Split(len(paths), 1)
     about = description.Description('digits', 10, False, {'validation': split})
     description.write_description(str(tmp_path), about)
-    chosen = options.Evaluation(
-        options.EvaluationDatasetOptions(dataset_dir=str(tmp_path)),
-        options.EvaluationInputOptions(preprocessing_name='digits', eval_image_size=32),
-        options.NetworkOptions('mobilenet_v1_025'),
-        options.AverageOptions(),
-        options.EvaluationRunOptions(),
-        options.WorkerOptions(),
-        options.DeviceOptions(),
-    )
-    expected = []
-    with tf.Graph().as_default(), tf.Session() as session:
-        parts = lookup.for_evaluation(chosen)
-        batch = inputs.BatchFormat(BATCH, parts.network.image_size)
-        pipeline = inputs.evaluation_batches(parts.dataset, parts.preprocess, batch)
-        images, _, real = tf.data.make_one_shot_iterator(pipeline).get_next()
-        logits, _ = parts.network.function(images)
-        checkpoint = files.find(str(trained), 'checkpoint_path')
-        files.restore(weights.of_checkpoint(checkpoint, 0.9999).saver, session, checkpoint)
-        for _ in range(-(-len(paths) // BATCH)):
-            values, are_real = session.run((logits, real))
-            expected += list(values[are_real])
+    arguments = [
+        str(tmp_path),
+        str(trained),
+        str(BATCH),
+        str(len(paths)),
+        str(tmp_path / 'out.npy'),
+    ]
+    script('tests/end_to_end/evaluation_logits.py', *arguments)
     assert list(predicted) == [str(path) for path in paths]
-    np.testing.assert_array_equal(np.stack(list(predicted.values())), np.stack(expected))
+    np.testing.assert_array_equal(np.stack(list(predicted.values())), np.load(out))
 
 
 def test_an_exported_file_says_the_same(script, trained, pictures, predicted, tmp_path):

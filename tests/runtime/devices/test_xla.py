@@ -29,7 +29,8 @@ def machine(monkeypatch, tmp_path):
         return tmp_path / 'cache' / 'xla'
 
     for name in ('TF_XLA_FLAGS', 'XLA_FLAGS'):
-        monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv(name, '')  # Put back afterwards, also where there is none.
+        monkeypatch.delenv(name)
     monkeypatch.setenv('TF_SLIM_SUITE_CACHE', str(tmp_path / 'cache'))
     return make
 
