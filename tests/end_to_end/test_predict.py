@@ -57,14 +57,9 @@ def test_the_numbers_are_those_of_an_evaluation_to_the_bit(
     split = description.Split(len(paths), 1)
     about = description.Description('digits', 10, False, {'validation': split})
     description.write_description(str(tmp_path), about)
-    arguments = [
-        str(tmp_path),
-        str(trained),
-        str(BATCH),
-        str(len(paths)),
-        str(tmp_path / 'out.npy'),
-    ]
-    script('tests/end_to_end/evaluation_logits.py', *arguments)
+    out = tmp_path / 'out.npy'
+    arguments = [tmp_path, trained, BATCH, len(paths), out]
+    script('tests/end_to_end/evaluation_logits.py', *map(str, arguments))
     assert list(predicted) == [str(path) for path in paths]
     np.testing.assert_array_equal(np.stack(list(predicted.values())), np.load(out))
 
