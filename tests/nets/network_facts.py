@@ -40,8 +40,7 @@ _SIBLINGS = {
     'mobilenet_v2': ('mobilenet_v2_140', 'mobilenet_v2_050', 'mobilenet_v2_035'),
     'mobilenet_edgetpu': ('mobilenet_edgetpu_075',),
 }
-
-
+SIBLINGS = [name for names in _SIBLINGS.values() for name in names]
 # A training form of theirs takes some ten seconds.
 _LARGE = ('inception_v4', 'inception_resnet_v2', 'nasnet_mobile', 'pnasnet_mobile')
 
@@ -50,11 +49,7 @@ def networks() -> list[Any]:
     """Names of all networks of the factory, as parameters; siblings are marked slow and once."""
     marks = {
         **{name: [pytest.mark.slow] for name in _LARGE},
-        **{
-            name: [pytest.mark.slow, pytest.mark.once]
-            for names in _SIBLINGS.values()
-            for name in names
-        },
+        **{name: [pytest.mark.slow, pytest.mark.once] for name in SIBLINGS},
     }
     return [pytest.param(name, marks=marks.get(name, ())) for name in nets_factory.networks_map]
 

@@ -173,7 +173,7 @@ def to_pixels(images: np.ndarray, about: About | None, to: np.dtype | type) -> n
     if about is None or about.pixels is None:
         return images
     scale, offset = about.pixels
-    pixels = (images - np.array(offset, np.float32)) / np.float32(scale)
+    pixels = np.asarray((images - np.array(offset, np.float32)) / np.float32(scale))
     if to == np.uint8:
         return np.clip(np.rint(pixels), 0, 255).astype(np.uint8)
     return pixels.astype(np.float32)
