@@ -160,7 +160,7 @@ def create(venv: Path, requirements: Path) -> None:
     pins = [line for line in requirements.read_text().splitlines() if '==' in line]
     say(
         f'installing {len(pins)} packages of requirements/{requirements.name} into {venv.name}: '
-        'a minute or two and up to 2.6 GB of disk, once'
+        'a minute or two and up to 2.8 GB of disk, once'
     )
     make_venv(venv)
     run_pip(venv, 'install', '--no-compile', '--only-binary=:all:', '-r', str(requirements))
