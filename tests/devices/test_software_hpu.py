@@ -84,6 +84,7 @@ def test_a_checkpoint_of_the_hpu_restores_there_and_on_the_cpu(one_hpu):
     assert one_hpu['restored']['CPU'] == pytest.approx(second, rel=1e-3)
 
 
+@pytest.mark.slow
 def test_two_clones_are_on_two_hpus_and_share_variables_of_the_first(on_hpu):
     seen = on_hpu('two_hpus', hpus=2)
     assert seen['listed'] == 2
@@ -95,6 +96,7 @@ def test_two_clones_are_on_two_hpus_and_share_variables_of_the_first(on_hpu):
     assert _count(seen['placed'])['Conv2D'] == {'HPU:0': 15, 'HPU:1': 15}
 
 
+@pytest.mark.slow
 def test_a_missing_kernel_of_the_optimizer_moves_the_variables_and_is_caught(on_hpu):
     message = on_hpu('missing_kernel', lacks='ResourceApplyRMSProp')
     assert 'is on CPU:0, not on HPU:0' in message

@@ -56,6 +56,7 @@ def crash(digits, folder, cache, rounds, seed):
     return killed
 
 
+@pytest.mark.slow
 def test_five_crashes_change_nothing(digits, tmp_path, cache):
     killed = crash(digits, tmp_path, cache, rounds=5, seed=1)
     assert killed['save'] >= 1, killed

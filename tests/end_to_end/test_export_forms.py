@@ -188,6 +188,7 @@ def test_a_tflite_file_has_labels_and_metadata_where_tools_look(exports):
     assert held[4:8] == b'M001' and b'labels.txt' in held and b'mobilenet_v1_025' in held
 
 
+@pytest.mark.slow
 def test_pixels_go_in_and_a_fixed_batch_takes_any_number(script, exports, sharp, tmp_path):
     from runtime.results import exported
 
@@ -218,6 +219,7 @@ def test_pixels_go_in_and_a_fixed_batch_takes_any_number(script, exports, sharp,
     assert interpreter.get_input_details()[0]['dtype'] == np.uint8
 
 
+@pytest.mark.slow
 def test_features_come_out_of_a_graph_that_takes_image_files(script, trained, digits, tmp_path):
     import pathlib
 
@@ -238,6 +240,7 @@ def test_features_come_out_of_a_graph_that_takes_image_files(script, trained, di
     assert model.run([picture.read_bytes()]).shape == (1, 256)
 
 
+@pytest.mark.slow
 def test_a_file_that_differs_stays_under_another_name(script, trained, tmp_path):
     done = script(
         EXPORT,

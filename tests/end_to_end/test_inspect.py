@@ -33,6 +33,7 @@ def test_a_network_is_shown_layer_by_layer(script):
     assert shown['layers'][-1]['output'] == [1, 7]
 
 
+@pytest.mark.slow
 def test_the_network_of_a_checkpoint_is_known_found_or_refused(script, trained):
     known = script(INSPECT, f'--checkpoint_path={trained}').stdout.splitlines()
     assert [line.split()[:3] for line in known[1:]] == [['mobilenet_v1_025', '10', 'yes']]

@@ -110,6 +110,7 @@ def test_a_killed_worker_ends_the_run_and_a_restart_finishes_it(launch, tmp_path
     assert not workers(tmp_path)
 
 
+@pytest.mark.slow
 def test_sigterm_to_the_launcher_saves_and_ends_all_workers(launch, tmp_path):
     launcher = launch('--max_number_of_steps=100000', '--max_restarts=1')
     wait_for_a_checkpoint(launcher, tmp_path)

@@ -166,6 +166,7 @@ def trained():
     return {name: (len(updates[name]), before[name], after[name]) for name in FAMILIES}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', FAMILIES)
 def test_none_trains_batch_norm_where_the_callers_scope_says_so(trained, name):
     updates, before, after = trained[name]
