@@ -35,6 +35,7 @@ def main() -> int:
 
 def predict(chosen: options.Prediction, runtime: startup.Runtime, given: Collection[str]) -> int:
     """The walk from pictures to the answer; returns the exit code."""
+    from datasets import picture_files
     from datasets.conversion.progress_bar import ProgressBar, tell
     from runtime.input import pictures
     from runtime.results import exporter, predictions
@@ -44,7 +45,7 @@ def predict(chosen: options.Prediction, runtime: startup.Runtime, given: Collect
         exporter.check_writable(chosen.run.output_file)
     assert chosen.input.images
     skip = chosen.input.on_data_error == 'skip'
-    paths = pictures.usable(pictures.find(chosen.input.images), skip, say_aside)
+    paths = pictures.usable(picture_files.find(chosen.input.images), skip, say_aside)
     choose = of_checkpoint if chosen.run.checkpoint_path else of_file
     chosen, model = choose(chosen, runtime, given, paths)
     say_aside(str(runtime), *model.notes)

@@ -11,11 +11,11 @@ from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
+from datasets import picture_files
 from datasets.dataset import Dataset
 from datasets.records import description
 from slim.errors import DataError, shortened
 
-SUFFIXES = ('.jpg', '.jpeg', '.png', '.gif', '.bmp')
 _SHARD = re.compile(r'.*-\d{5}-of-\d{5}')
 
 
@@ -40,18 +40,13 @@ def of_folder(
         found = _of_pictures(folder, count)
     if not found:
         raise DataError(
-            f'{shortened(folder, 120)} has no pictures ({", ".join(SUFFIXES)}) and no records'
+            f'{shortened(folder, 120)} has no pictures ({", ".join(picture_files.DECODED)}) and no records'
         )
     return found
 
 
 def _of_pictures(folder: str, count: int) -> list[tuple[str, bytes]]:
-    paths = sorted(
-        os.path.join(parent, name)
-        for parent, _, names in os.walk(folder)
-        for name in names
-        if name.lower().endswith(SUFFIXES) and not name.startswith('.')
-    )
+    paths = picture_files.below(folder, picture_files.DECODED)
     found = []
     for path in spread(paths, count):
         try:

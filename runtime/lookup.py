@@ -114,12 +114,8 @@ def labels_for_export(
 
     None where nobody knows names for as many classes.
     """
-    names = trained
-    if names is None:
-        held = dataset_factory.get_label_names(chosen.dataset_name, chosen.dataset_dir)
-        names = [held[label] for label in sorted(held)] if held else ()
-    names = tuple(names[chosen.labels_offset :])
-    return names if len(names) == num_classes else None
+    held = dict(enumerate(trained)) if trained is not None else _label_names(chosen)
+    return _by_output(held, num_classes, chosen.labels_offset)
 
 
 def preprocessing_for_export(
@@ -151,11 +147,7 @@ def pictures_for_export(chosen: options.Export, count: int) -> list[tuple[str, b
         name = described.name if described else chosen.dataset_name
         return dataset_factory.get_dataset(name, chosen.calibration_split, folder)
 
-    return pictures.of_folder(
-        folder,
-        count,
-        as_records,
-    )
+    return pictures.of_folder(folder, count, as_records)
 
 
 def for_prediction(chosen: options.Prediction, about: Any, given: Collection[str]) -> Predictor:
@@ -184,7 +176,7 @@ def for_prediction(chosen: options.Prediction, about: Any, given: Collection[str
     return Predictor(network, preprocess, note, _class_names(run, num_classes, held))
 
 
-def _label_names(run: options.PredictionRunOptions) -> Mapping[int, str]:
+def _label_names(run: options.PredictionRunOptions | options.Export) -> Mapping[int, str]:
     """Of the flags' data set, by label: its folder's labels.txt, else dataset.json, else known."""
     if run.dataset_dir and label_file.exists(run.dataset_dir):
         return label_file.read(run.dataset_dir)
@@ -200,9 +192,17 @@ def _class_names(
     """
     if run.labels_file:
         return label_file.read_outputs(run.labels_file, num_classes, run.labels_offset)
-    wanted = range(run.labels_offset, run.labels_offset + num_classes)
-    names = [held[label] for label in wanted if label in held]
-    return tuple(names) if len(names) == num_classes else None
+    return _by_output(held, num_classes, run.labels_offset)
+
+
+def _by_output(
+    held: Mapping[int, str], num_classes: int, labels_offset: int
+) -> tuple[str, ...] | None:
+    """Names by place in the logits, of those by label; None where they are of other classes."""
+    wanted = range(labels_offset, labels_offset + num_classes)
+    if not held.keys() >= set(wanted) or max(held) > wanted[-1]:
+        return None
+    return tuple(held[label] for label in wanted)
 
 
 def for_exported(

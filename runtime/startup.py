@@ -102,6 +102,20 @@ _XLA_CHATTER = 'Error parsing text-format tensorflow.XlaSerializedCacheEntry'
 
 
 @contextlib.contextmanager
+def stderr_goes_to(descriptor: int) -> Iterator[None]:
+    """What Python and the libraries below it write to standard error within goes there."""
+    sys.stderr.flush()
+    real_stderr = os.dup(2)
+    os.dup2(descriptor, 2)
+    try:
+        yield
+    finally:
+        sys.stderr.flush()
+        os.dup2(real_stderr, 2)
+        os.close(real_stderr)
+
+
+@contextlib.contextmanager
 def without_xla_chatter(compiled: bool = True) -> Iterator[None]:
     """Leaves out of standard error what XLA writes in a good run, where it is used.
 
@@ -111,21 +125,14 @@ def without_xla_chatter(compiled: bool = True) -> Iterator[None]:
     if not compiled or not sieve or 'TF_CPP_MIN_LOG_LEVEL' in os.environ:
         yield
         return
-    sys.stderr.flush()
-    real_stderr = os.dup(2)
     # A session of its own: Ctrl-C is for this process.
     command = [sieve, '--line-buffered', '-a', '-v', '-F', _XLA_CHATTER]
     with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=real_stderr, start_new_session=True
+        command, stdin=subprocess.PIPE, stdout=2, start_new_session=True
     ) as process:
         assert process.stdin
-        os.dup2(process.stdin.fileno(), 2)
-        try:
+        with stderr_goes_to(process.stdin.fileno()):
             yield
-        finally:
-            sys.stderr.flush()
-            os.dup2(real_stderr, 2)
-            os.close(real_stderr)
 
 
 def import_tensorflow_quietly() -> None:
@@ -133,20 +140,16 @@ def import_tensorflow_quietly() -> None:
     if 'TF_CPP_MIN_LOG_LEVEL' in os.environ:
         return
     os.environ['TF_CPP_MIN_LOG_LEVEL'] = '2'
-    sys.stderr.flush()
-    real_stderr = os.dup(2)
     with tempfile.TemporaryFile() as caught:
-        os.dup2(caught.fileno(), 2)
         try:
-            import tensorflow.compat.v1 as tf
+            with stderr_goes_to(caught.fileno()):
+                import tensorflow.compat.v1 as tf
 
-            # Looking for a GPU has its own messages where there is none.
-            tf.config.list_physical_devices('GPU')
+                # Looking for a GPU has its own messages where there is none.
+                tf.config.list_physical_devices('GPU')
         finally:
             # TensorFlow has read it; the scripts that this one starts decide for themselves.
             del os.environ['TF_CPP_MIN_LOG_LEVEL']
-            os.dup2(real_stderr, 2)
-            os.close(real_stderr)
             caught.seek(0)
             for line in caught:
                 if not _CHATTER.search(line):

@@ -7,10 +7,9 @@ import unicodedata
 from collections.abc import Collection, Sequence
 
 from datasets import names as dataset_names
+from datasets import picture_files
 from datasets.records.record_files import listed
 from slim.errors import DataError, printable
-
-_IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.gif', '.bmp', '.webp', '.tif', '.tiff')
 
 
 class MissingSourceError(DataError):
@@ -100,7 +99,7 @@ def read_class_folders(folder: str) -> dict[str, list[str]]:
             f'{folder} has no class folders (found {listed(files(folder))}); expected one folder '
             'of images per class.'
         )
-    stray = [name for name in files(folder) if name.lower().endswith(_IMAGE_SUFFIXES)]
+    stray = [name for name in files(folder) if name.lower().endswith(picture_files.SUFFIXES)]
     if stray:
         raise DataError(
             f'{folder} has images beside its class folders ({listed(stray)}). Move them into '

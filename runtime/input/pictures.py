@@ -1,11 +1,10 @@
-"""Image files to batches: which ones are meant, the pipeline, and why one cannot be read."""
+"""Image files to batches: the pipeline, and why one cannot be read."""
 
 from __future__ import annotations
 
-import glob
 import os
 import stat
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -15,9 +14,6 @@ from runtime.input.inputs import BatchFormat
 from runtime.input.record_order import as_written
 from slim import errors
 
-SUFFIXES = ('.jpg', '.jpeg', '.png', '.gif', '.bmp', '.webp', '.tif', '.tiff')
-_LIST_SUFFIX = '.txt'
-_PATTERN = frozenset('*?[')
 _PREFETCHED_BATCHES = 2
 _FILLING = -1  # the number of what fills the last batch
 # What a pipeline raises of a picture, whatever is wrong with it.
@@ -30,49 +26,6 @@ INPUT_ERRORS = (
     tf.errors.UnimplementedError,
     tf.errors.UnknownError,
 )
-
-
-def find(images: str) -> list[str]:
-    """Paths of the pictures that --images means, in a fixed order.
-
-    A folder stands for every file below it with the name of a picture, a pattern for every file
-    that it matches, a list for the paths in its lines.
-
-    Raises:
-      DataError: there is no such thing, or no picture in it.
-    """
-    if os.path.isdir(images):
-        found, what = sorted(_below(images)), f'the folder has no pictures ({", ".join(SUFFIXES)})'
-    elif os.path.lexists(images):
-        is_list = images.lower().endswith(_LIST_SUFFIX)
-        found, what = _listed(images) if is_list else [images], 'the list names no pictures'
-    elif _PATTERN & set(images):
-        matches = glob.iglob(images, recursive=True)
-        found = sorted(path for path in matches if not os.path.isdir(path))
-        what = 'the pattern matches no file'
-    else:
-        found, what = [], 'no such file or folder'
-    if not found:
-        raise errors.DataError(f'--images={errors.shortened(images, 120)}: {what}')
-    return found
-
-
-def _below(folder: str) -> Iterator[str]:
-    for parent, folders, names in os.walk(folder, followlinks=False):
-        folders[:] = [name for name in folders if not name.startswith('.')]
-        for name in names:
-            if name.lower().endswith(SUFFIXES) and not name.startswith('.'):
-                yield os.path.join(parent, name)
-
-
-def _listed(path: str) -> list[str]:
-    try:
-        with open(path, encoding='utf-8', errors='surrogateescape') as file:
-            return [os.path.expanduser(line.strip()) for line in file if line.strip()]
-    except OSError as error:
-        raise errors.DataError(
-            f'--images={errors.shortened(path, 120)} cannot be read: {error.strerror}'
-        ) from error
 
 
 def usable(paths: Sequence[str], skip: bool, say: Callable[[str], object]) -> list[str]:

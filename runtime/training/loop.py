@@ -204,13 +204,12 @@ class _Loop:
                 fed[self._step.count] = count
             begun = time.monotonic()
             try:
-                if look_at_placement:
-                    with startup.without_xla_chatter(self.warm_up):
+                with startup.without_xla_chatter(self.warm_up):
+                    if look_at_placement:
                         values, line = _first_step_placed(session, self._step.fetches, fed)
-                    self._tell(self._observers.say, line)
-                    look_at_placement = False
-                else:
-                    with startup.without_xla_chatter(self.warm_up):
+                        self._tell(self._observers.say, line)
+                        look_at_placement = False
+                    else:
                         values = session.run(self._step.fetches, fed)
             except tf.errors.OpError as error:
                 if not _of_the_input(error):

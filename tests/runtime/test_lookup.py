@@ -51,6 +51,9 @@ def test_exported_classes_have_the_names_of_training_or_of_the_set(tmp_path):
     without = lookup.labels_for_export(options.Export(labels_offset=1), 1000, None)
     assert without == names[1:]
     assert lookup.labels_for_export(options.Export(), 10, None) is None
+    # As predictions have them, those of labels.txt too.
+    (tmp_path / 'labels.txt').write_text('0:ash\n1:birch\n2:cedar\n3:elm\n')
+    assert lookup.labels_for_export(shifted, 3, None) == ('birch', 'cedar', 'elm')
 
 
 def prediction(flags=None, **run):

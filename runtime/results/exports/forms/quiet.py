@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import sys
 import tempfile
 import warnings
 from collections.abc import Iterator
+
+from runtime import startup
 
 
 @contextlib.contextmanager
@@ -21,16 +22,15 @@ def quiet() -> Iterator[None]:
         yield
         return
     logger = logging.getLogger('absl')
-    level, real_stderr = logger.level, os.dup(2)
-    sys.stderr.flush()
-    with tempfile.TemporaryFile() as unread, warnings.catch_warnings():
+    level = logger.level
+    with (
+        tempfile.TemporaryFile() as unread,
+        startup.stderr_goes_to(unread.fileno()),
+        warnings.catch_warnings(),
+    ):
         warnings.simplefilter('ignore')
         logger.setLevel(logging.ERROR)
-        os.dup2(unread.fileno(), 2)
         try:
             yield
         finally:
-            sys.stderr.flush()
-            os.dup2(real_stderr, 2)
-            os.close(real_stderr)
             logger.setLevel(level)
