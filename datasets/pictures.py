@@ -40,7 +40,8 @@ def of_folder(
         found = _of_pictures(folder, count)
     if not found:
         raise DataError(
-            f'{shortened(folder, 120)} has no pictures ({", ".join(picture_files.DECODED)}) and no records'
+            f'{shortened(folder, 120)} has no pictures ({", ".join(picture_files.DECODED)})'
+            ' and no records'
         )
     return found
 
