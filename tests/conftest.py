@@ -14,6 +14,20 @@ import script_server
 MakeOnce = Callable[[str, Callable[[pathlib.Path], None]], pathlib.Path]
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        '--exhaustive',
+        action='store_true',
+        help='Kill processes at a hundred random moments instead of some ten: minutes more.',
+    )
+
+
+@pytest.fixture(scope='session')
+def exhaustive(pytestconfig: pytest.Config) -> bool:
+    """Whether tests of random moments look at many more."""
+    return bool(pytestconfig.getoption('--exhaustive'))
+
+
 @pytest.fixture(scope='session')
 def server() -> Iterator[script_server.Server]:
     """Starts scripts with TensorFlow imported; its process comes up with the first of them."""

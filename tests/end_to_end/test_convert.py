@@ -239,14 +239,9 @@ def _remove(folder):
 
 @pytest.mark.slow
 @pytest.mark.once
-def test_five_kills(larger, tmp_path):
-    _survives_kills(larger, tmp_path / 'out', 5, seed=1)
-
-
-@pytest.mark.once
-@pytest.mark.slow
-def test_fifty_kills(larger, tmp_path):
-    for number in range(10):  # of five kills, lest the set be finished after a few
+def test_kills_change_nothing(larger, tmp_path, exhaustive):
+    for number in range(10 if exhaustive else 2):
+        # Of five kills, lest the set be finished after a few.
         _survives_kills(larger, tmp_path / str(number), 5, seed=100 + number)
 
 

@@ -57,14 +57,8 @@ def crash(digits, folder, cache, rounds, seed):
 
 
 @pytest.mark.slow
-def test_five_crashes_change_nothing(digits, tmp_path, cache):
-    killed = crash(digits, tmp_path, cache, rounds=5, seed=1)
-    assert killed['save'] >= 1, killed
-
-
-@pytest.mark.slow
-@pytest.mark.once
-def test_a_hundred_crashes_change_nothing(digits, tmp_path, cache):
-    killed = crash(digits, tmp_path, cache, rounds=100, seed=2)
-    assert killed['save'] >= 10, killed
-    assert killed['start'] >= 5, killed
+def test_crashes_change_nothing(digits, tmp_path, cache, exhaustive):
+    rounds = 100 if exhaustive else 12
+    killed = crash(digits, tmp_path, cache, rounds, seed=2)
+    assert killed['save'] >= rounds // 10, killed
+    assert killed['start'] >= rounds // 20, killed
