@@ -44,6 +44,7 @@ from runtime.options.training import (
     Training,
     TrainingRunOptions,
 )
+from runtime.options.watching import WatchingOptions
 
 __all__ = [
     'DEVICES',
@@ -78,6 +79,7 @@ __all__ = [
     'TrainingInputOptions',
     'TrainingNetworkOptions',
     'TrainingRunOptions',
+    'WatchingOptions',
     'WorkerOptions',
     'option',
     'values',

@@ -1,0 +1,165 @@
+"""Looks into a step that cost something, and so are taken now and then: for TensorBoard."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow.compat.v1 as tf
+from PIL import Image
+
+from runtime import options
+from runtime.training import traces
+from slim import errors
+
+_IMAGES, _HISTOGRAMS = 'look_at_images', 'look_at_histograms'
+
+
+@dataclasses.dataclass(frozen=True)
+class Looks:
+    """What can be fetched beside a step."""
+
+    images: Any = None  # float [b, s, s, c], of the step's first batch
+    histograms: Any = None  # scalar string, a serialized tf.Summary
+
+
+def check(chosen: options.Training) -> None:
+    """UsageError for what cannot be looked at, or never would be."""
+    traces.steps(chosen.watching, chosen.run.max_number_of_steps)
+    if chosen.watching.save_histograms and chosen.run.steps_per_run > 1:
+        raise errors.UsageError(
+            '--save_histograms with --steps_per_run: what is inside of a loop in the graph cannot '
+            'be looked at; leave one of them away'
+        )
+
+
+def add(
+    chosen: options.Training, images: Any, end_points: Mapping[str, Any], step: Mapping[str, Any]
+) -> Looks:
+    """Adds to the graph what the flags ask for.
+
+    Args:
+      chosen: of which `watching` counts.
+      images: float [b, s, s, c], of the first clone's batch.
+      end_points: of the first clone's network.
+      step: the fetches of the training step.
+    """
+    if chosen.run.steps_per_run > 1:
+        return Looks()
+    histograms = None
+    if chosen.watching.save_histograms:
+        parts = []
+        for name, tensor in end_points.items():
+            if tensor.dtype.is_floating:
+                parts.append(tf.summary.histogram(f'activations/{name}', tensor, collections=[]))
+                zeros = tf.nn.zero_fraction(tensor)
+                parts.append(tf.summary.scalar(f'sparsity/{name}', zeros, collections=[]))
+        # As the step leaves them.
+        with tf.control_dependencies([step['step']]):
+            parts += [
+                tf.summary.histogram(f'weights/{v.op.name}', v.read_value(), collections=[])
+                for v in tf.trainable_variables()
+            ]
+        histograms = tf.summary.merge(parts, collections=[])
+    return Looks(images if chosen.watching.save_sample_images else None, histograms)
+
+
+class Looker:
+    """Takes the looks of a run, on the process that writes its folder."""
+
+    def __init__(
+        self,
+        chosen: options.Training,
+        looks: Looks,
+        add_summary: Callable[[tf.Summary, int], None],
+        say: Callable[[str], None],
+    ) -> None:
+        self._looks, self._add_summary, self._say = looks, add_summary, say
+        self._most_images = chosen.watching.save_sample_images
+        self._every_secs = chosen.run.save_summaries_secs
+        self._histogram_time = -float('inf')
+        traced = traces.steps(chosen.watching, chosen.run.max_number_of_steps)
+        self._tracer = traces.Tracer(chosen.run.train_dir, *traced) if traced else None
+        self._unwritten: list[tf.Summary] = []
+
+    def run(
+        self, reached: int, count: int, fetches: Mapping[str, Any], run: Callable[..., Any]
+    ) -> Any:
+        """Runs the `count` steps after `reached` by `run(fetches, ...)`; what it saw is kept."""
+        wanted = dict(fetches)
+        if reached == 0 and self._looks.images is not None:
+            wanted[_IMAGES] = self._looks.images
+        now = time.monotonic()
+        if self._looks.histograms is not None and now - self._histogram_time >= self._every_secs:
+            self._histogram_time = now
+            wanted[_HISTOGRAMS] = self._looks.histograms
+
+        def run_wanted(**watched: Any) -> Any:
+            return run(wanted, **watched)
+
+        values = self._tracer.run(reached, count, run_wanted) if self._tracer else run_wanted()
+        if _IMAGES in wanted:
+            self._unwritten.append(samples(values.pop(_IMAGES)[: self._most_images]))
+        if _HISTOGRAMS in wanted:
+            self._unwritten.append(tf.Summary.FromString(values.pop(_HISTOGRAMS)))
+        return values
+
+    def after_step(self, step: int) -> None:
+        """Writes what was seen; OutputError where that fails, which loses no step."""
+        while self._unwritten:
+            self._add_summary(self._unwritten.pop(0), step)
+        if self._tracer:
+            for line in self._tracer.after_step(step):
+                self._say(line)
+
+    def close(self) -> None:
+        """Writes a trace that has not come to its last step."""
+        if self._tracer:
+            for line in self._tracer.finish():
+                self._say(line)
+
+
+def samples(images: Any) -> tf.Summary:
+    """Pictures of a batch of any range: its lowest value is black, its highest white."""
+    lowest, highest = float(np.min(images)), float(np.max(images))
+    scaled = (np.asarray(images, np.float32) - lowest) / max(highest - lowest, 1e-12)
+    pixels = np.round(scaled * 255).astype(np.uint8)
+    return tf.Summary(value=[_picture(n, image) for n, image in enumerate(pixels)])
+
+
+def _picture(number: int, image: Any) -> tf.Summary.Value:
+    height, width, channels = image.shape
+    file = io.BytesIO()
+    Image.fromarray(image[:, :, 0] if channels == 1 else image).save(file, 'PNG')
+    picture = tf.Summary.Image(
+        height=height, width=width, colorspace=channels, encoded_image_string=file.getvalue()
+    )
+    return tf.Summary.Value(tag=f'input/image/{number}', image=picture)
+
+
+def hyper_parameters(chosen: options.Training, workers: int) -> tf.Summary:
+    """The flags that the result depends on, for TensorBoard's page HPARAMS."""
+    from tensorboard.plugins.hparams import api
+
+    groups: Sequence[Any] = (
+        chosen.network,
+        chosen.schedule,
+        chosen.optimizer,
+        chosen.averages,
+        chosen.augmentation,
+    )
+    flags = {name: value for group in groups for name, value in options.values(group).items()}
+    flags |= {
+        'batch_size': chosen.input.batch_size,
+        'num_workers': workers,
+        'dtype': chosen.device.dtype,
+        'seed': chosen.run.seed,
+        'max_number_of_steps': chosen.run.max_number_of_steps,
+    }
+    known = {name: value for name, value in flags.items() if value is not None}
+    summary = api.hparams_pb(known, trial_id=chosen.run.train_dir)
+    return tf.Summary.FromString(summary.SerializeToString())
