@@ -44,12 +44,15 @@ from runtime.options.training import (
     Training,
     TrainingRunOptions,
 )
+from runtime.options.validation import BEST_OF, METRICS, ValidationOptions
 
 __all__ = [
+    'BEST_OF',
     'DEVICES',
     'DTYPES',
     'INSPECTION_FORMATS',
     'LEARNING_RATE_DECAY_TYPES',
+    'METRICS',
     'OPTIMIZERS',
     'PREDICTION_FORMATS',
     'XLA_CHOICES',
@@ -78,6 +81,7 @@ __all__ = [
     'TrainingInputOptions',
     'TrainingNetworkOptions',
     'TrainingRunOptions',
+    'ValidationOptions',
     'WorkerOptions',
     'option',
     'values',

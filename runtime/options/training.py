@@ -8,6 +8,7 @@ from runtime.options.data import AugmentationOptions, DatasetOptions, TrainingIn
 from runtime.options.fields import CONTRIB_QUANTIZE, option
 from runtime.options.machine import CloneOptions, ClusterOptions, DeviceOptions
 from runtime.options.network import AverageOptions, TrainingNetworkOptions
+from runtime.options.validation import ValidationOptions
 
 LEARNING_RATE_DECAY_TYPES = (
     'fixed',
@@ -157,3 +158,4 @@ class Training:
     clones: CloneOptions
     workers: ClusterOptions
     device: DeviceOptions
+    validation: ValidationOptions = dataclasses.field(default_factory=ValidationOptions)

@@ -9,8 +9,8 @@ import time
 import tensorflow.compat.v1 as tf
 
 from runtime import folders, options
-from runtime.checkpoints import files, keeping, sidecar
-from runtime.training import monitor, schedules
+from runtime.checkpoints import best, files, keeping, sidecar
+from runtime.training import monitor, schedules, validation
 
 
 class Observers:
@@ -72,6 +72,19 @@ class Observers:
         self.saved_step, self._saved_time = step, time.monotonic()
         monitor.say(f'saved {path}')
 
+    def after_validation(self, outcome: validation.Outcome) -> None:
+        """Tells what was found. A best one that is kept has its checkpoint saved by now."""
+        self._monitor.after_validation(outcome)
+        folder, kept = self._options.train_dir, outcome.best.checkpoint
+        if outcome.is_best and kept:
+            best.keep(folder, outcome.step)
+            monitor.say(f'kept {os.path.join(folder, kept)}')
+        best.write(folder, outcome.best)
+
+    def paused(self, secs: float) -> None:
+        """Something else than steps took so long."""
+        self._monitor.paused(secs)
+
     def close(self) -> None:
         self._monitor.close()
 
@@ -88,4 +101,6 @@ class NoObservers:
         return False
 
     def save(self, session: tf.Session, step: int) -> None: ...
+    def after_validation(self, outcome: validation.Outcome) -> None: ...
+    def paused(self, secs: float) -> None: ...
     def close(self) -> None: ...
