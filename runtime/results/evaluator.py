@@ -110,7 +110,7 @@ def evaluate(
         expected_images=expected_images,
         accuracy=top_1 / images,
         recall_5=top_5 / images,
-        loss=loss / images,
+        loss=mean_loss(loss, images),
     )
 
 
@@ -129,6 +129,11 @@ def _count(
 def summed(counted: Iterable[Sequence[float]]) -> tuple[float, ...]:
     """The counts of batches or workers together."""
     return tuple(sum(numbers) for numbers in zip((0, 0, 0, 0.0), *counted, strict=True))
+
+
+def mean_loss(total: float, images: float) -> float:
+    """To six digits: those behind depend on the order of summing, and so on the workers."""
+    return float(f'{total / images:.6g}')
 
 
 def each_batch(

@@ -95,5 +95,5 @@ class _Validator:
         images, top_1, top_5, loss = evaluator.summed([counted for _, _, counted in told])
         if self._expected is not None or not images:
             evaluator.check_complete(int(images), self._expected or 0)
-        found = (top_1 / images, top_5 / images, loss / images)
+        found = (top_1 / images, top_5 / images, evaluator.mean_loss(loss, images))
         return int(images), dict(zip(options.METRICS, found, strict=True))
