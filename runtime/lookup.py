@@ -111,8 +111,10 @@ def for_validation(chosen: options.Training, training: Parts) -> Parts | None:
         raise errors.UsageError(
             f'--eval_split_name={split} is the split that is trained on: give another one'
         )
+    import tensorflow.compat.v1 as tf
+
     dataset = _dataset(dataclasses.replace(chosen.dataset, dataset_split_name=split))
-    if not dataset.num_samples:
+    if not any(tf.gfile.Stat(path).length for path in dataset.data_sources):
         raise errors.DataError(f'--eval_split_name={split}: the split holds no images')
     network = _network(
         chosen.network.model_name, training.network.num_classes, training.network.image_size

@@ -18,6 +18,7 @@ from runtime.checkpoints import averages
 from runtime.results import evaluation_graph, evaluator
 from runtime.training import validation
 from runtime.workers import cluster as cluster_lib
+from slim import errors
 
 # After so long workers tell each other how far they are: none waits longer without a sign of life,
 # and a signal to one of them ends the pass of all.
@@ -93,7 +94,9 @@ class _Validator:
             if all(done for done, _, _ in told):
                 break
         images, top_1, top_5, loss = evaluator.summed([counted for _, _, counted in told])
-        if self._expected is not None or not images:
-            evaluator.check_complete(int(images), self._expected or 0)
+        if not images:
+            raise errors.DataError('The split of the validation holds no records')
+        if self._expected is not None:
+            evaluator.check_complete(int(images), self._expected)
         found = (top_1 / images, top_5 / images, evaluator.mean_loss(loss, images))
         return int(images), dict(zip(options.METRICS, found, strict=True))
