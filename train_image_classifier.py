@@ -40,23 +40,33 @@ def train(chosen: options.Training, runtime: startup.Runtime) -> int:
     from runtime import lookup
     from runtime.checkpoints import sidecar
     from runtime.input import mixing
-    from runtime.training import announcement, graph, loop, run_file, schedules
+    from runtime.results import validator
+    from runtime.training import announcement, graph, looks, loop, run_file, schedules, validation
     from runtime.workers import agreement
 
     # Everything that can be wrong is looked up before anything is built or written.
     mixing.check(chosen.augmentation, chosen.input.batch_size)
+    looks.check(chosen)
     parts = lookup.for_training(chosen)
+    validated = lookup.for_validation(chosen, parts)
     cluster, num_samples = runtime.cluster, parts.dataset.num_samples
     agreement.check_flags(cluster, chosen, num_samples)
+    note = parts.input_note
+    if validated:
+        images = validated.dataset.num_samples
+        agreement.check_flags(cluster, chosen, images)
+        note = '\n'.join(filter(None, [note, validation.announcement(chosen.validation, images)]))
     length = schedules.run_length(chosen, num_samples, cluster.size)
     schedule = schedules.schedule(chosen.schedule, length, cluster.size)
     origin = agreement.origin(
         cluster, chosen.run.train_dir, chosen.tuning.checkpoint_path, chosen.run.strict_resume
     )
-    if origin.step >= length.total_steps:
-        announcement.nothing_left(origin, cluster)
+    held = agreement.best_validation(cluster, chosen, origin.step)
+    if validation.nothing_left(chosen.validation, length, origin.step, held):
+        why = held.end(chosen.validation) if held else ''
+        announcement.nothing_left(origin, cluster, why)
         return 0
-    announcement.announce(chosen, runtime, length, schedule, parts.input_note)
+    announcement.announce(chosen, runtime, length, schedule, note)
 
     with tf.Graph().as_default():
         places, global_step = graph.begin(chosen)
@@ -64,6 +74,10 @@ def train(chosen: options.Training, runtime: startup.Runtime) -> int:
         clones = graph.add_clones(chosen, runtime, parts, batches, places)
         graph.rewrite_forward_pass(chosen, cluster, global_step)
         step = graph.add_step(chosen, runtime, schedule, clones, batches, places)
+        validations = None
+        if validated:
+            evaluate = validator.add(chosen, validated, runtime, step.averages)
+            validations = validation.Validation(chosen.validation, length, evaluate, held)
         start = agreement.start(cluster, origin, chosen.tuning)
         announcement.fine_tuning(
             start, chosen, lookup.shown(chosen.network.model_name, parts.network)
@@ -86,6 +100,8 @@ def train(chosen: options.Training, runtime: startup.Runtime) -> int:
             ),
             about=sidecar.of_training(chosen, parts),
             compiled=runtime.xla,
+            validations=validations,
+            seen=looks.add(chosen, batches.images, clones[0].outputs, step.fetches),
         )
 
 

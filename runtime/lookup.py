@@ -84,6 +84,44 @@ def for_training(chosen: options.Training) -> Parts:
     return Parts(dataset, network, preprocess, note)
 
 
+def for_validation(chosen: options.Training, training: Parts) -> Parts | None:
+    """The parts of the validations in a training run; None where there are none.
+
+    Raises:
+      UsageError: the flags do not go together.
+      DataError: the folder does not hold the split completely, or it has no images.
+    """
+    asked, split = chosen.validation, chosen.validation.eval_split_name
+    if asked.eval_every_epochs is not None and asked.eval_every_steps is not None:
+        raise errors.UsageError('--eval_every_epochs and --eval_every_steps: give one of the two')
+    if not asked.wanted:
+        for flag in ('eval_split_name', 'keep_best', 'early_stop_patience', 'stop_threshold'):
+            value = getattr(asked, flag)
+            if value is not None:
+                raise errors.UsageError(
+                    f'--{flag}={value} has no effect without validations: give --eval_every_epochs '
+                    'or --eval_every_steps'
+                )
+        return None
+    if not split:
+        raise errors.UsageError(
+            'Validations need a split of their own: give --eval_split_name, such as validation'
+        )
+    if split == chosen.dataset.dataset_split_name:
+        raise errors.UsageError(
+            f'--eval_split_name={split} is the split that is trained on: give another one'
+        )
+    import tensorflow.compat.v1 as tf
+
+    dataset = _dataset(dataclasses.replace(chosen.dataset, dataset_split_name=split))
+    if not any(tf.gfile.Stat(path).length for path in dataset.data_sources):
+        raise errors.DataError(f'--eval_split_name={split}: the split holds no images')
+    network = _network(
+        chosen.network.model_name, training.network.num_classes, training.network.image_size
+    )
+    return Parts(dataset, network, *_preprocess(chosen, dataset.decode))
+
+
 def for_evaluation(chosen: options.Evaluation) -> Parts:
     """The parts of an evaluation; raises as `for_training` does."""
     dataset = _dataset(chosen.dataset)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import tensorflow.compat.v1 as tf
@@ -22,6 +22,7 @@ class MovingAverages:
     def __init__(self, decay: float, variables: Sequence[tf.Variable]) -> None:
         self._decay = decay
         self._pairs = [(variable, _average_of(variable)) for variable in variables]
+        self._by_name = {variable.op.name: average for variable, average in self._pairs}
 
     def start(self) -> tf.Operation:
         """Sets the averages to the variables."""
@@ -37,6 +38,11 @@ class MovingAverages:
                 difference = average.read_value() - variable.read_value()
                 updates.append(average.assign_sub(difference * rest, read_value=False))
         return tf.group(*updates)
+
+    def instead(self, getter: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """For tf.variable_scope: a layer that asks for a variable gets its average."""
+        variable = getter(*args, **kwargs)
+        return self._by_name.get(variable.op.name, variable)
 
 
 def moving_averages(decay: float | None) -> MovingAverages | None:

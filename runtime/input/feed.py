@@ -33,6 +33,7 @@ class Feed:
         self._waits: list[Any] = []
         self._skipped: list[Any] = []
         self._labels: list[Any] = []
+        self._images: list[Any] = []
 
     def next_batch(self) -> tuple[Any, Any]:
         """Images and labels of the next batch, for one clone.
@@ -53,7 +54,13 @@ class Feed:
         self._waits.append(got - asked)
         self._skipped.append(skipped)
         self._labels.append(labels)
+        self._images.append(images)
         return images, labels
+
+    @property
+    def images(self) -> Any:
+        """Those of the first clone's batch."""
+        return self._images[0]
 
     def tensors(self) -> dict[str, Any]:
         """Of a step, once every clone has its batch.

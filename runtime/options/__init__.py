@@ -44,13 +44,16 @@ from runtime.options.training import (
     Training,
     TrainingRunOptions,
 )
+from runtime.options.validation import BEST_OF, METRICS, ValidationOptions
 from runtime.options.watching import WatchingOptions
 
 __all__ = [
+    'BEST_OF',
     'DEVICES',
     'DTYPES',
     'INSPECTION_FORMATS',
     'LEARNING_RATE_DECAY_TYPES',
+    'METRICS',
     'OPTIMIZERS',
     'PREDICTION_FORMATS',
     'XLA_CHOICES',
@@ -79,6 +82,7 @@ __all__ = [
     'TrainingInputOptions',
     'TrainingNetworkOptions',
     'TrainingRunOptions',
+    'ValidationOptions',
     'WatchingOptions',
     'WorkerOptions',
     'option',

@@ -8,6 +8,7 @@ from runtime.options.data import AugmentationOptions, DatasetOptions, TrainingIn
 from runtime.options.fields import CONTRIB_QUANTIZE, option
 from runtime.options.machine import CloneOptions, ClusterOptions, DeviceOptions
 from runtime.options.network import AverageOptions, TrainingNetworkOptions
+from runtime.options.validation import ValidationOptions
 from runtime.options.watching import WatchingOptions
 
 LEARNING_RATE_DECAY_TYPES = (
@@ -158,4 +159,5 @@ class Training:
     clones: CloneOptions
     workers: ClusterOptions
     device: DeviceOptions
+    validation: ValidationOptions = dataclasses.field(default_factory=ValidationOptions)
     watching: WatchingOptions = dataclasses.field(default_factory=WatchingOptions)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import tensorflow.compat.v1 as tf
@@ -12,6 +14,15 @@ from runtime.devices import precision
 from runtime.input import inputs
 from runtime.results import evaluator
 from runtime.training import classification
+
+
+@dataclasses.dataclass(frozen=True)
+class Counting:
+    """Records of some files on their way to counts."""
+
+    counts: classification.Counts  # of the next batch
+    start: tf.Operation  # the records begin with the first one again
+    explain: evaluator.Explain
 
 
 def add_share(
@@ -39,7 +50,28 @@ def add_share(
     )
     if not part.files:
         return None
-    records = parts.dataset.only(part.files)
+    counting = add_counts(chosen, parts, runtime, part.files)
+    tf.add_to_collection(tf.GraphKeys.TABLE_INITIALIZERS, counting.start)
+    return evaluator.Share(
+        counting.counts,
+        weights.of_checkpoint(checkpoint, chosen.averages.moving_average_decay),
+        part.max_batches,
+        counting.explain,
+    )
+
+
+def add_counts(
+    chosen: options.Evaluation | options.Training,
+    parts: Any,
+    runtime: startup.Runtime,
+    files: Sequence[str],
+) -> Counting:
+    """Adds input and network to the default graph, for some of the record files.
+
+    Arguments otherwise as for `add_share`.
+    """
+    flags = chosen.input
+    records = parts.dataset.only(files)
     batch = inputs.BatchFormat(
         flags.batch_size,
         parts.network.image_size,
@@ -51,16 +83,16 @@ def add_share(
         pipeline = inputs.evaluation_batches(
             records, parts.preprocess, batch, skip_damaged=flags.on_data_error == 'skip'
         )
-        images, labels, real = tf.data.make_one_shot_iterator(pipeline).get_next()
+        iterator = tf.data.make_initializable_iterator(pipeline)
+        images, labels, real = iterator.get_next()
     with tf.device(runtime.device.name):
         network_fn = precision.adapt_network(
             runtime.device.kind, runtime.dtype, parts.network.function
         )
         logits, _ = network_fn(images)
         counts = classification.count_correct(logits, labels, real)
-    return evaluator.Share(
+    return Counting(
         counts,
-        weights.of_checkpoint(checkpoint, chosen.averages.moving_average_decay),
-        part.max_batches,
+        iterator.initializer,
         lambda error, batches: inputs.explain_evaluation(error, records, batch, batches),
     )

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import itertools
 import json
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import tensorflow.compat.v1 as tf
@@ -37,6 +38,7 @@ class Result:
     expected_images: int  # in the split
     accuracy: float
     recall_5: float
+    loss: float | None = None  # mean cross entropy
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,7 +86,7 @@ def evaluate(
       DataError: a record that cannot be used, or no record at all.
       DeviceError: the device has not enough memory, or XLA fails.
     """
-    mine = (0, 0, 0)
+    mine: tuple[float, ...] = (0, 0, 0, 0.0)
     if share and share.max_batches != 0:
         session = tf.Session(master, config=session_config)
         try:
@@ -96,7 +98,9 @@ def evaluate(
             if not failure:
                 raise
             raise errors.DeviceError(failure) from error
-    images, top_1, top_5 = (sum(numbers) for numbers in zip(*cluster.gather(mine), strict=True))
+    images, top_1, top_5, loss = (
+        sum(numbers) for numbers in zip(*cluster.gather(mine), strict=True)
+    )
     if not images:
         raise errors.DataError('The split holds no records')
     return Result(
@@ -106,40 +110,69 @@ def evaluate(
         expected_images=expected_images,
         accuracy=top_1 / images,
         recall_5=top_5 / images,
+        loss=mean_loss(loss, images),
     )
 
 
 def _count(
     checkpoint: str, share: Share, session: tf.Session, compiled: bool, told: bool
-) -> tuple[int, int, int]:
-    """Images, those right in first, and those right in five, of this worker."""
-    images = top_1 = top_5 = batches = 0
-    fetches = (share.counts.images, share.counts.top_1, share.counts.top_5)
+) -> tuple[float, ...]:
+    """Images, those right in first, those right in five, and the sum of losses of this worker."""
     with session:
         session.run(tf.tables_initializer())
         files.restore(share.weights.saver, session, checkpoint)
+        batches = each_batch(session, share.counts, share.explain, compiled, told)
+        counted = list(itertools.islice(batches, share.max_batches))
+    return summed(counted)
+
+
+def summed(counted: Iterable[Sequence[float]]) -> tuple[float, ...]:
+    """The counts of batches or workers together."""
+    return tuple(sum(numbers) for numbers in zip((0, 0, 0, 0.0), *counted, strict=True))
+
+
+def mean_loss(total: float, images: float) -> float:
+    """To six digits: those behind depend on the order of summing, and so on the workers."""
+    return float(f'{total / images:.6g}')
+
+
+def each_batch(
+    session: tf.Session,
+    counts: classification.Counts,
+    explain: Explain | None,
+    compiled: bool = False,
+    told: bool = False,
+) -> Iterator[tuple[float, ...]]:
+    """`Counts.all` of one batch after the other, until the records end.
+
+    Args:
+      session: has its variables, and an iterator at its start.
+      counts: of the next batch.
+      explain: puts an error of the records into words.
+      compiled: XLA compiles the first batch.
+      told: this is said.
+
+    Raises:
+      DataError: a record that cannot be used.
+    """
+    for batches in itertools.count():
+        first = batches == 0
+        if told and first:
+            monitor.say('XLA compiles the batch')
+            begun = time.monotonic()
         try:
-            while share.max_batches is None or batches < share.max_batches:
-                if told and not batches:
-                    monitor.say('XLA compiles the batch')
-                    begun = time.monotonic()
-                with startup.without_xla_chatter(compiled and not batches):
-                    values = session.run(fetches)
-                if told and not batches:
-                    taken = time.monotonic() - begun
-                    monitor.say(f'the first batch took {taken:.1f} s')
-                images += int(values[0])
-                top_1 += int(values[1])
-                top_5 += int(values[2])
-                batches += 1
+            with startup.without_xla_chatter(compiled and first):
+                images, top_1, top_5, loss = session.run(counts.all)
         except tf.errors.OutOfRangeError:
-            pass  # The records have ended.
+            return  # The records have ended.
         except (tf.errors.InvalidArgumentError, tf.errors.DataLossError) as error:
             if xla.failure(error):
                 raise
-            explained = share.explain(error, batches) if share.explain else None
+            explained = explain(error, batches) if explain else None
             raise errors.DataError(explained or input_errors.message(error)) from error
-    return images, top_1, top_5
+        if told and first:
+            monitor.say(f'the first batch took {time.monotonic() - begun:.1f} s')
+        yield int(images), int(top_1), int(top_5), float(loss)
 
 
 def announcement(checkpoint: str, share: Share | None, network: str) -> str:
@@ -180,6 +213,8 @@ def publish(result: Result, folder: str, about: Mapping[str, Any] | None = None)
     path = os.path.join(folder, RESULT_FILE)
     folders.write_text(path, json.dumps(values, indent=1) + '\n')
     tags = {'Accuracy': result.accuracy, 'Recall_5': result.recall_5}
+    if result.loss is not None:
+        tags['loss'] = result.loss
     # The suite that the Gaudi fork came from wrote them below eval/.
     tags.update({f'eval/{tag}': value for tag, value in tags.items()})
     with contextlib.closing(event_file.EventFile(folder)) as writer:

@@ -69,7 +69,11 @@ def fine_tuning(start: starting.Start, chosen: options.Training, network: str) -
         )
 
 
-def nothing_left(origin: starting.Origin, cluster: cluster_lib.Cluster) -> None:
-    """Says on rank 0 that the run has been at its last step already."""
+def nothing_left(origin: starting.Origin, cluster: cluster_lib.Cluster, why: str = '') -> None:
+    """Says on rank 0 that the run has been at its end already, and `why` where that was early."""
     if cluster.rank == 0:
-        print(f'{origin.resume_from} is at step {origin.step}: raise --max_number_of_steps')
+        end = f'the run has ended: {why}. Raise or drop that flag to go on' if why else ''
+        print(
+            f'{origin.resume_from} is at step {origin.step}: '
+            + (end or 'raise --max_number_of_steps')
+        )

@@ -46,11 +46,18 @@ def training_clone(
 
 @dataclasses.dataclass(frozen=True)
 class Counts:
-    """int64 scalars of one batch: real images, those right in first, and those right in five."""
+    """Of one batch, int64 scalars: real images, those right in first, and those right in five; and
+    a float64 scalar: the sum of their losses, the cross entropies without anything added."""
 
     images: Any
     top_1: Any
     top_5: Any
+    loss: Any
+
+    @property
+    def all(self) -> tuple[Any, ...]:
+        """To be fetched, and summed over batches and workers."""
+        return self.images, self.top_1, self.top_5, self.loss
 
 
 def count_correct(logits: Any, labels: Any, real: Any) -> Counts:
@@ -77,4 +84,6 @@ def count_correct(logits: Any, labels: Any, real: Any) -> Counts:
         return tf.reduce_sum(tf.cast(flags & real, tf.int64))
 
     top_1, top_5 = (place < 1) & finite, (place < 5) & finite
-    return Counts(count(tf.ones_like(real)), count(top_1), count(top_5))
+    losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits)
+    losses = tf.where(real, tf.cast(losses, tf.float64), tf.zeros_like(losses, tf.float64))
+    return Counts(count(tf.ones_like(real)), count(top_1), count(top_5), tf.reduce_sum(losses))

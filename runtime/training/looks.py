@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import io
 import time
@@ -55,17 +56,20 @@ def add(
         parts = []
         for name, tensor in end_points.items():
             if tensor.dtype.is_floating:
-                parts.append(tf.summary.histogram(f'activations/{name}', tensor, collections=[]))
+                parts.append(_histogram(f'activations/{name}', tensor))
                 zeros = tf.nn.zero_fraction(tensor)
                 parts.append(tf.summary.scalar(f'sparsity/{name}', zeros, collections=[]))
         # As the step leaves them.
         with tf.control_dependencies([step['step']]):
             parts += [
-                tf.summary.histogram(f'weights/{v.op.name}', v.read_value(), collections=[])
-                for v in tf.trainable_variables()
+                _histogram(f'weights/{v.op.name}', v.read_value()) for v in tf.trainable_variables()
             ]
         histograms = tf.summary.merge(parts, collections=[])
     return Looks(images if chosen.watching.save_sample_images else None, histograms)
+
+
+def _histogram(tag: str, tensor: Any) -> Any:
+    return tf.summary.histogram(tag, tf.cast(tensor, tf.float32), collections=[])
 
 
 class Looker:
@@ -75,24 +79,28 @@ class Looker:
         self,
         chosen: options.Training,
         looks: Looks,
-        add_summary: Callable[[tf.Summary, int], None],
-        say: Callable[[str], None],
+        workers: int,
+        begins: bool,
     ) -> None:
-        self._looks, self._add_summary, self._say = looks, add_summary, say
+        """`begins`: the run does, and is not resumed."""
+        self._looks = looks
         self._most_images = chosen.watching.save_sample_images
+        self._wants_images = begins and looks.images is not None
         self._every_secs = chosen.run.save_summaries_secs
         self._histogram_time = -float('inf')
         traced = traces.steps(chosen.watching, chosen.run.max_number_of_steps)
         self._tracer = traces.Tracer(chosen.run.train_dir, *traced) if traced else None
-        self._unwritten: list[tf.Summary] = []
+        # Of a run of its own on TensorBoard's page HPARAMS.
+        self._unwritten: list[tf.Summary] = [hyper_parameters(chosen, workers)]
 
     def run(
         self, reached: int, count: int, fetches: Mapping[str, Any], run: Callable[..., Any]
     ) -> Any:
         """Runs the `count` steps after `reached` by `run(fetches, ...)`; what it saw is kept."""
         wanted = dict(fetches)
-        if reached == 0 and self._looks.images is not None:
+        if self._wants_images:
             wanted[_IMAGES] = self._looks.images
+            self._wants_images = False
         now = time.monotonic()
         if self._looks.histograms is not None and now - self._histogram_time >= self._every_secs:
             self._histogram_time = now
@@ -108,19 +116,22 @@ class Looker:
             self._unwritten.append(tf.Summary.FromString(values.pop(_HISTOGRAMS)))
         return values
 
-    def after_step(self, step: int) -> None:
-        """Writes what was seen; OutputError where that fails, which loses no step."""
-        while self._unwritten:
-            self._add_summary(self._unwritten.pop(0), step)
-        if self._tracer:
-            for line in self._tracer.after_step(step):
-                self._say(line)
+    def after_step(self, step: int, add_summary: Callable[[tf.Summary, int], None]) -> list[str]:
+        """Writes what was seen; returns what to say about it.
 
-    def close(self) -> None:
-        """Writes a trace that has not come to its last step."""
-        if self._tracer:
-            for line in self._tracer.finish():
-                self._say(line)
+        Raises:
+          OutputError: it cannot be written, which loses no step.
+        """
+        while self._unwritten:
+            add_summary(self._unwritten.pop(0), step)
+        return self._tracer.after_step(step) if self._tracer else []
+
+    def close(self) -> list[str]:
+        """Writes a trace that has not come to its last step; returns what to say about it."""
+        # The run is over, and maybe by an error, which is the one to tell.
+        with contextlib.suppress(errors.OutputError):
+            return self._tracer.finish() if self._tracer else []
+        return []
 
 
 def samples(images: Any) -> tf.Summary:

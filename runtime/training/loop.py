@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import re
 import signal
@@ -17,7 +18,16 @@ from runtime import folders, options, startup
 from runtime.checkpoints import files, keeping, lock, sidecar, starting
 from runtime.devices import placement, xla
 from runtime.input import input_errors
-from runtime.training import loss_scale, monitor, repetition, run_file, schedules, stopping
+from runtime.training import (
+    looks,
+    loss_scale,
+    monitor,
+    repetition,
+    run_file,
+    schedules,
+    stopping,
+    validation,
+)
 from runtime.training.observers import NoObservers, Observers
 from runtime.training.session import SessionCreator
 from runtime.training.step import Step
@@ -43,6 +53,8 @@ def run(
     facts: Mapping[str, Any] | None = None,
     about: sidecar.Sidecar | None = None,
     compiled: bool = False,
+    validations: validation.Validation | None = None,
+    seen: looks.Looks | None = None,
 ) -> int:
     """Trains to the last step, saves, and returns the exit code.
 
@@ -51,7 +63,8 @@ def run(
     error of the input pipeline into words. `look_at_placement` checks after the first step that the
     variables and the network are where they were put. `facts` go into run.json, which has none
     without them; `about` goes beside each checkpoint. `compiled`: XLA compiles the step, which the
-    log tells.
+    log tells. `validations` are run between the steps, and may end the run. `seen` is
+    looked at now and then.
 
     Where the data or a log fails, the steps since the last save are saved before the run ends.
 
@@ -65,9 +78,11 @@ def run(
     creator = SessionCreator(chosen.workers.master, session_config, start, step, variables)
     watching = watchdog.watching(cluster, chosen.workers.worker_timeout_secs)
     with contextlib.ExitStack() as stack:
-        observers = _observers(chosen, length, start, cluster, facts, about, stack)
+        observers = _observers(chosen, length, start, cluster, facts, about, seen, stack)
         stop, guard = stack.enter_context(stopping.graceful()), stack.enter_context(watching)
-        loop = _Loop(chosen, length.total_steps, step, variables, observers, stop, guard)
+        loop = _Loop(
+            chosen, length.total_steps, step, variables, observers, stop, guard, validations
+        )
         loop.last_good = start.resume_from
         try:
             with tf.train.MonitoredSession(creator) as session:
@@ -94,6 +109,7 @@ def _observers(
     cluster: cluster_lib.Cluster,
     facts: Mapping[str, Any] | None,
     about: sidecar.Sidecar | None,
+    seen: looks.Looks | None,
     stack: contextlib.ExitStack,
 ) -> Observers | NoObservers:
     """What watches the run; rank 0 has the folder to itself until the stack is left."""
@@ -109,7 +125,8 @@ def _observers(
             monitor.say(f'removed what is left of an unfinished save: {", ".join(left_over)}')
         for line in run_file.begin(folder, facts) if facts else ():
             monitor.say(line)
-        made.append(Observers(chosen.run, length, start.saver, about))
+        looker = looks.Looker(chosen, seen, cluster.size, not start.resume_from) if seen else None
+        made.append(Observers(chosen.run, length, start.saver, about, looker))
         stack.enter_context(contextlib.closing(made[0]))
 
     agreement.on_rank_0(cluster, take_folder)
@@ -160,6 +177,7 @@ class _Loop:
 
     reached = 0  # the last step that was finished
     last_good: str | None = None  # the newest checkpoint
+    _saved_at = -1  # the step at which all workers last saved together
     _is_first = True  # whether no step of this session is done yet
     warm_up = False  # whether the next step compiles
     left_out = 0  # steps, because they were not finite
@@ -176,11 +194,13 @@ class _Loop:
         observers: Observers | NoObservers,
         stop: stopping.Stop,
         guard: watchdog.Guard,
+        validations: validation.Validation | None = None,
     ) -> None:
         self._total_steps, self._step, self._variables = total_steps, step, variables
         self._check_every = chosen.workers.check_workers_every_n_steps
         self._chosen = chosen.run
         self._observers, self._stop, self._guard = observers, stop, guard
+        self._validations = validations
         finite = ' (each worker says its own; one of them is not finite)'
         self._elsewhere = finite if variables.of_many_workers else ''
 
@@ -192,8 +212,10 @@ class _Loop:
         look_at_placement: bool = False,
     ) -> None:
         """Steps in `session`, whose hooks count them; saves and compares in the one below it."""
-        ending = False
         self.reached = reached
+        # A run that was stopped in a validation goes on with it.
+        missed = bool(self._validations and self._validations.missed(reached))
+        ending = missed and self._validate(raw, reached)
         while reached < self._total_steps and not ending:
             count = self._steps_to_run(reached)
             fed: dict[Any, Any] = {
@@ -210,7 +232,12 @@ class _Loop:
                         self._tell(self._observers.say, line)
                         look_at_placement = False
                     else:
-                        values = session.run(self._step.fetches, fed)
+                        values = self._observers.run(
+                            reached,
+                            count,
+                            self._step.fetches,
+                            functools.partial(session.run, feed_dict=fed),
+                        )
             except tf.errors.OpError as error:
                 if not _of_the_input(error):
                     raise
@@ -246,20 +273,55 @@ class _Loop:
                 self._save(raw, reached)
             elif reached % self._check_every == 0:
                 self._variables.reconcile(raw, f'after step {reached}')
+            if self._validations and self._validations.due(reached) and not ending:
+                ending = self._validate(raw, reached)
         if self._failure:
             raise self._failure
 
     def _steps_to_run(self, reached: int) -> int:
-        """How many steps go into the next run of the session, so that it ends where a save is due,
-        workers are compared, or the run of all ends; one alone where it is to stop, and at first:
-        the step that builds or compiles the graph would spoil the rate of those beside it."""
+        """How many steps go into the next run of the session, so that it ends where a save or a
+        validation is due, workers are compared, or the run of all ends; one alone where it is to
+        stop, and at first: the step that builds or compiles the graph would spoil the rate of those
+        beside it."""
         if self._stop.number or self._failure or self._is_first:
             return 1
         ends = [self._total_steps - reached]
         for every in (self._chosen.save_interval_steps, self._check_every):
             if every:
                 ends.append(every - reached % every)
+        if self._validations:
+            ends.append(self._validations.next_due(reached) - reached)
         return min(self._step.most, *ends)
+
+    def _validate(self, session: tf.Session, reached: int) -> bool:
+        """Where a validation begins and ends; returns whether the run is to end after it.
+
+        All workers evaluate the same values, and so decide alike.
+        """
+        assert self._validations
+        begun = time.monotonic()
+        if self._saved_at != reached:
+            self._variables.reconcile(session, f'after step {reached}')
+        try:
+            outcome = self._validations.run(
+                session, reached, lambda: self._guard.beat(reached), lambda: bool(self._stop.number)
+            )
+        except errors.DataError:
+            self._rescue(session)
+            raise
+        if outcome is None:
+            line = f'asked to stop: the validation after step {reached} is left to the next start'
+            self._tell(self._observers.say, line)
+        ending = outcome is None or bool(outcome.end)
+        keeps = outcome is not None and outcome.is_best and self._validations.keeps_best
+        if (ending or keeps) and self._saved_at != reached:
+            self._save(session, reached)
+        if outcome is not None:
+            self._tell(self._observers.after_validation, outcome)
+            if outcome.end:
+                self._tell(self._observers.say, f'stopping after step {reached}: {outcome.end}')
+        self._observers.paused(time.monotonic() - begun)
+        return ending
 
     def _tell(self, tell: Callable[[Any], None], what: Any) -> None:
         """Logs, unless that has failed before."""
@@ -283,6 +345,7 @@ class _Loop:
                 f'Weights are not finite after step {reached}; {self._after_nan()}'
             )
         self._observers.save(session, reached)
+        self._saved_at = reached
         self.last_good = os.path.join(self._chosen.train_dir, f'{files.CHECKPOINT_NAME}-{reached}')
 
     def _report(self, values: Mapping[str, Any], late: float) -> monitor.StepReport:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import json
+import math
 import os
 import sys
 import time
@@ -14,10 +15,11 @@ from typing import Any
 import tensorflow.compat.v1 as tf
 
 from runtime import folders
-from runtime.training import doubts, event_file, schedules
+from runtime.training import doubts, event_file, schedules, validation
 from slim import errors
 
 METRICS_FILE = 'metrics.jsonl'
+VALIDATION_FOLDER = 'eval'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,6 +71,7 @@ class Monitor:
         self._summary_secs = summary_secs
         self._summary_time = -float('inf')
         self._summaries = event_file.EventFile(folder)
+        self._validations: event_file.EventFile | None = None
         self._doubts = doubts.Doubts(length.total_steps)
         self._any_step_seen = False
         self._waited = 0.0
@@ -96,6 +99,43 @@ class Monitor:
             self._mark(report.step, report.late)
         self._any_step_seen = True
 
+    def paused(self, secs: float) -> None:
+        """Something else than steps took so long, which counts in no rate."""
+        self._marked_time += secs
+        self._stepped_time += secs
+
+    def after_validation(self, outcome: validation.Outcome) -> None:
+        """Tells what a validation has found, TensorBoard in a run of its own, `eval`."""
+        shown = ', '.join(f'{name} {value:.4f}' for name, value in outcome.values.items())
+        say(
+            f'validation at step {outcome.step}, epoch {outcome.epoch:.2f}: {shown} on '
+            f'{outcome.images} images ({outcome.secs:.1f} s){_comparison(outcome)}'
+        )
+        self._write_metrics(
+            {
+                'kind': 'validation',
+                'step': outcome.step,
+                'epoch': outcome.epoch,
+                **{
+                    name: value if math.isfinite(value) else None
+                    for name, value in outcome.values.items()
+                },
+                'images': outcome.images,
+                'secs': outcome.secs,
+            }
+        )
+        if self._validations is None:
+            folder = os.path.join(self._folder, VALIDATION_FOLDER)
+            folders.make_folder(folder, 'train_dir')
+            self._validations = event_file.EventFile(folder)
+        tags = dict(outcome.values) | {f'eval/{tag}': x for tag, x in outcome.values.items()}
+        write_scalars(self._validations, tags, outcome.step)
+
+    def add_summary(self, summary: tf.Summary, step: int) -> None:
+        """TensorBoard gets this beside the numbers."""
+        self._summaries.add_summary(summary, step)
+        self._summaries.flush()
+
     def close(self) -> None:
         """Writes out the last step, where TensorBoard does not have it, and what is buffered."""
         ended_by_error = sys.exc_info()[0] is not None
@@ -107,6 +147,8 @@ class Monitor:
                 raise
         finally:
             self._summaries.close()
+            if self._validations:
+                self._validations.close()
 
     def _mark(self, step: int, late: float = 0.0) -> None:
         self._marked_time, self._marked_step = time.monotonic() - late, step
@@ -152,14 +194,18 @@ class Monitor:
         skipped = f'  skipped records {report.skipped}' if report.skipped else ''
         left_out = f'  steps left out {report.left_out}' if report.left_out else ''
         say(f'{line.format(**record)}{skipped}{left_out}{scale}  time left {left}')
+        self._write_metrics(record)
+        if time.monotonic() - self._summary_time >= self._summary_secs:
+            self._write_summaries(report, rates)
+
+    def _write_metrics(self, record: Mapping[str, Any]) -> None:
+        """A line of metrics.jsonl. Those of validations have a `kind`, those of steps none."""
         path = os.path.join(self._folder, METRICS_FILE)
         try:
             with tf.gfile.Open(path, 'a') as file:
                 file.write(json.dumps({**record, 'time': time.time()}) + '\n')
         except (tf.errors.OpError, OSError) as error:
             raise folders.cannot_write(path, error) from error
-        if time.monotonic() - self._summary_time >= self._summary_secs:
-            self._write_summaries(report, rates)
 
     def _write_summaries(self, report: StepReport, rates: Mapping[str, float]) -> None:
         """`rates`: of `_rates`."""
@@ -175,6 +221,15 @@ class Monitor:
             tags['examples/sec'] = rates['images_per_sec']
             tags['data_wait'] = rates['data_wait']
         write_scalars(self._summaries, tags, report.step)
+
+
+def _comparison(outcome: validation.Outcome) -> str:
+    """With the best one before it, for the log."""
+    if outcome.is_best:
+        return ', the best so far'
+    best = outcome.best
+    value = 'not finite' if best.value is None else f'{best.value:.4f}'
+    return f'; the best {best.metric} is {value} of step {best.step}'
 
 
 def write_scalars(writer: Any, tags: Mapping[str, float], step: int) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import dataclasses
 import os
 import time
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import tensorflow.compat.v1 as tf
 
 from runtime import folders, options
-from runtime.checkpoints import files, keeping, sidecar
-from runtime.training import monitor, schedules
+from runtime.checkpoints import best, files, keeping, sidecar
+from runtime.training import looks, monitor, schedules, validation
 
 
 class Observers:
@@ -24,8 +26,10 @@ class Observers:
         length: schedules.RunLength,
         saver: tf.train.Saver,
         about: sidecar.Sidecar | None = None,
+        looker: looks.Looker | None = None,
     ) -> None:
         """`about` goes beside each checkpoint."""
+        self._looker = looker
         self._about = about
         self._options = run_options
         self._saver = saver
@@ -42,8 +46,19 @@ class Observers:
         self._saved_time = time.monotonic()
         self._monitor.start(step)
 
+    def run(
+        self, reached: int, count: int, fetches: Mapping[str, Any], run: Callable[..., Any]
+    ) -> Any:
+        """What `run(fetches)` gives for the `count` steps after `reached`, with a look at them."""
+        if self._looker is None:
+            return run(fetches)
+        return self._looker.run(reached, count, fetches, run)
+
     def after_step(self, report: monitor.StepReport) -> None:
         self._monitor.after_step(report)
+        if self._looker:
+            for line in self._looker.after_step(report.step, self._monitor.add_summary):
+                self.say(line)
 
     def say(self, line: str) -> None:
         monitor.say(line)
@@ -72,8 +87,24 @@ class Observers:
         self.saved_step, self._saved_time = step, time.monotonic()
         monitor.say(f'saved {path}')
 
+    def after_validation(self, outcome: validation.Outcome) -> None:
+        """Tells what was found. A best one that is kept has its checkpoint saved by now."""
+        self._monitor.after_validation(outcome)
+        folder, kept = self._options.train_dir, outcome.best.checkpoint
+        if outcome.is_best and kept:
+            best.keep(folder, outcome.step)
+            monitor.say(f'kept {os.path.join(folder, kept)}')
+        best.write(folder, outcome.best)
+
+    def paused(self, secs: float) -> None:
+        """Something else than steps took so long."""
+        self._monitor.paused(secs)
+
     def close(self) -> None:
         self._monitor.close()
+        if self._looker:
+            for line in self._looker.close():
+                self.say(line)
 
 
 class NoObservers:
@@ -82,10 +113,17 @@ class NoObservers:
     saved_step = 0
 
     def start(self, step: int) -> None: ...
+    def run(
+        self, reached: int, count: int, fetches: Mapping[str, Any], run: Callable[..., Any]
+    ) -> Any:
+        return run(fetches)
+
     def after_step(self, report: monitor.StepReport) -> None: ...
     def say(self, line: str) -> None: ...
     def save_is_due(self, step: int) -> bool:
         return False
 
     def save(self, session: tf.Session, step: int) -> None: ...
+    def after_validation(self, outcome: validation.Outcome) -> None: ...
+    def paused(self, secs: float) -> None: ...
     def close(self) -> None: ...

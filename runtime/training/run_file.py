@@ -45,6 +45,10 @@ _FREE = frozenset(
         ),
         *('worker_timeout_secs', 'fusion_threshold_mb', 'fusion_cycle_ms'),
         *('check_workers_every_n_steps', 'use_horovod', 'num_workers'),
+        # What is looked at between the steps, and ends the run earlier.
+        *('eval_split_name', 'eval_every_epochs', 'eval_every_steps', 'keep_best'),
+        *('early_stop_patience', 'stop_threshold'),
+        *('save_histograms', 'save_sample_images', 'profile_steps'),
     }
 )
 # The end of a run is where it stops; only these schedules also bend to it.

@@ -51,10 +51,7 @@ class Tracer:
         if reached + count < self._first or reached >= self._last:
             return run()
         if not self._profiling:
-            try:
-                tf.profiler.experimental.start(self._folder)
-            except (tf.errors.OpError, OSError) as error:
-                raise folders.cannot_write(f'trace in {self._folder}', error) from error
+            tf.profiler.experimental.start(self._folder)
             self._profiling = True
         # The profiler has a card's kernels; two that look at those would be in each other's way.
         wanted = tf1.RunOptions(trace_level=tf1.RunOptions.SOFTWARE_TRACE)

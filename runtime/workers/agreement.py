@@ -16,7 +16,7 @@ import tensorflow.compat.v1 as tf
 
 import slim
 from runtime import options
-from runtime.checkpoints import averages, files, sidecar, starting
+from runtime.checkpoints import averages, best, files, sidecar, starting
 from runtime.workers import cluster as cluster_lib
 from slim import errors
 
@@ -96,6 +96,29 @@ def checkpoint(
         return prefix, None
     names = _as_list(values['label_names'])
     return prefix, sidecar.from_values({**values, 'label_names': names})
+
+
+def best_validation(
+    cluster: cluster_lib.Cluster, chosen: options.Training, step: int
+) -> best.Best | None:
+    """The best validation of a run that goes on at `step`, read by rank 0; None where there is
+    none. A line in the log where there is one that cannot be used."""
+    if not chosen.validation.wanted:
+        return None
+    folder, metric = chosen.run.train_dir, chosen.validation.metric
+
+    def look_up() -> dict[str, Any] | None:
+        held, why = best.read(folder, metric, chosen.validation.keep_best is not None)
+        if held and not held.at(step):
+            why = f'{best.FILE} is of step {held.step}, and this run goes on from step {step}'
+        if why:
+            print(f'warning: {errors.printable(why)}: the best begins anew', flush=True)
+            return None
+        held = held.at(step) if held else None
+        return dataclasses.asdict(held) if held else None
+
+    values = on_rank_0(cluster, look_up)
+    return best.Best(**{**values, 'since': tuple(values['since'])}) if values else None
 
 
 def _as_list(value: Any) -> list[Any] | None:

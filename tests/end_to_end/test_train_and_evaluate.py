@@ -205,14 +205,22 @@ def test_own_pictures_become_records_that_train_and_evaluate(script, digits, tmp
     ).stdout
     assert 'train: 1437 images in 3 shards' in out
     common = [f'--dataset_dir={tmp_path / "records"}', *processes.PLAIN]
-    script(
+    trained = script(
         'train_image_classifier.py',
         *common,
         f'--train_dir={tmp_path / "run"}',
         '--train_image_size=32',
         '--max_number_of_steps=1',
+        '--save_histograms',
+        '--profile_steps=1,1',
     )
     assert variables(tmp_path / 'run')['CifarNet/logits/biases'].shape == (11,)
+    assert 'trace of steps 1 to 1' in trained.stdout
+    assert (tmp_path / 'run' / 'trace_1_1.json').exists()
+    (events,) = (tmp_path / 'run').glob('events*')
+    summaries = [event.summary for event in tf.compat.v1.train.summary_iterator(str(events))]
+    told = {value.tag for summary in summaries for value in summary.value}
+    assert {'activations/conv1', 'weights/CifarNet/conv1/weights', 'input/image/7'} <= told
     evaluated = script(
         'eval_image_classifier.py',
         *common,

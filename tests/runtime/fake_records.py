@@ -13,6 +13,9 @@ class NumberRecords:
     num_classes: int = 4
     compressions: tuple[str, ...] = ()
 
+    def only(self, files):
+        return dataclasses.replace(self, data_sources=tuple(files))
+
     @staticmethod
     def image_kind(encoded):
         return 'a strange file' if encoded.startswith(b'strange') else ''

@@ -176,3 +176,56 @@ def test_fine_tuning_says_from_what_into_what(tmp_path, capsys):
         f'fine-tuning from {prefix}, step 7: its last weights without Net/Logits, into '
         'net at 32 x 32 pixels, preprocessing mobilenet_v2\n'
     )
+
+
+VALIDATION = {'eval_every_steps': 5, 'eval_split_name': 'test'}
+
+
+@pytest.mark.parametrize(
+    ('asked', 'said'),
+    [
+        ({'eval_split_name': 'test'}, '--eval_split_name=test has no effect without'),
+        ({'keep_best': 'loss'}, '--keep_best=loss has no effect without validations'),
+        ({'early_stop_patience': 2}, '--early_stop_patience=2 has no effect'),
+        ({'stop_threshold': 0.0}, '--stop_threshold=0.0 has no effect'),
+        ({'eval_every_steps': 5}, 'give --eval_split_name'),
+        ({'eval_every_epochs': 1.0}, 'give --eval_split_name'),
+        ({**VALIDATION, 'eval_every_epochs': 1.0}, 'give one of the two'),
+        ({**VALIDATION, 'eval_split_name': 'train'}, 'is the split that is trained on'),
+    ],
+)
+def test_flags_of_validations_that_do_not_go_together(asked, said):
+    chosen = types.SimpleNamespace(
+        validation=options.ValidationOptions(**asked), dataset=options.DatasetOptions()
+    )
+    with pytest.raises(errors.UsageError, match=said) as refused:
+        lookup.for_validation(chosen, None)
+    assert '\n' not in str(refused.value)
+
+
+def test_a_validation_has_the_images_of_another_split_in_the_form_of_training(tmp_path):
+    about = {'name': 'four', 'num_classes': 4, 'has_background': False}
+    splits = {'train': {'num_samples': 3}, 'test': {'num_samples': 2}, 'none': {'num_samples': 4}}
+    (tmp_path / 'dataset.json').write_text(json.dumps({**about, 'splits': splits}))
+    for name in splits:
+        with tf.io.TFRecordWriter(str(tmp_path / f'{name}-00000-of-00001')) as file:
+            if name != 'none':
+                file.write(b'')
+
+    def parts(split):
+        chosen = types.SimpleNamespace(
+            validation=options.ValidationOptions(eval_every_steps=5, eval_split_name=split),
+            dataset=options.DatasetOptions(dataset_name='four', dataset_dir=str(tmp_path)),
+            network=options.TrainingNetworkOptions(model_name='lenet'),
+            input=options.TrainingInputOptions(),
+        )
+        trained = types.SimpleNamespace(network=lookup.Network(None, 3, 40))
+        return lookup.for_validation(chosen, trained)
+
+    found = parts('test')
+    assert (found.dataset.split_name, found.dataset.num_samples) == ('test', 2)
+    assert (found.network.num_classes, found.network.image_size) == (3, 40)
+    with pytest.raises(errors.DataError, match='none: the split holds no images'):
+        parts('none')
+    silent = types.SimpleNamespace(validation=options.ValidationOptions())
+    assert lookup.for_validation(silent, None) is None

@@ -9,8 +9,34 @@ import tensorflow.compat.v1 as tf
 from PIL import Image
 
 from runtime import options
+from runtime.options import fields
 from runtime.training import looks, traces
 from slim import errors
+
+
+@pytest.fixture
+def train_flags():
+    """train_flags(flag=value, ...): the flags of a training."""
+
+    def with_values(**values):
+        groups = (
+            options.DatasetOptions,
+            options.TrainingInputOptions,
+            options.AugmentationOptions,
+            options.TrainingNetworkOptions,
+            options.ScheduleOptions,
+            options.OptimizerOptions,
+            options.AverageOptions,
+            options.FineTuningOptions,
+            options.TrainingRunOptions,
+            options.CloneOptions,
+            options.ClusterOptions,
+            options.DeviceOptions,
+        )
+        given = options.Training(*(group() for group in groups))
+        return fields.with_values(given, values)
+
+    return with_values
 
 
 @pytest.mark.once
@@ -76,3 +102,63 @@ def test_samples_are_pictures_from_the_lowest_to_the_highest_value(channels):
     )
     assert first.shape == ((4, 6) if channels == 1 else (4, 6, 3))
     assert first[1, 2].max() == 0 and second[3, 5].min() == 255 and first[0, 0].min() == 128
+
+
+def watched_run(chosen, begins):
+    """Four steps of a net of one layer; what was fetched beside them, by step and tag."""
+    found = {}
+
+    def add_summary(summary, step):
+        found.setdefault(step, set()).update(value.tag for value in summary.value)
+
+    with tf.Graph().as_default(), tf.Session() as session:
+        step = tf.train.create_global_step().assign_add(1, read_value=True)
+        images = tf.random.stateless_uniform([2, 3, 3, 1], [1, 2])
+        weights = tf.get_variable('weights', [9, 5], use_resource=True)
+        layer = tf.nn.relu(tf.reshape(images, [2, 9]) @ weights)
+        end_points = {'layer': layer, 'classes': tf.argmax(layer, -1)}
+        fetches = {'step': step}
+        looker = looks.Looker(chosen, looks.add(chosen, images, end_points, fetches), 3, begins)
+        session.run(tf.global_variables_initializer())
+        for reached in range(4):
+            assert looker.run(reached, 1, fetches, session.run) == {'step': reached + 1}
+            looker.after_step(reached + 1, add_summary)
+        assert looker.close() == []
+    return found
+
+
+HISTOGRAMS = {'activations/layer', 'sparsity/layer', 'weights/weights'}
+HYPER_PARAMETERS = {'_hparams_/session_start_info'}
+
+
+def test_each_look_is_taken_when_it_is_due(train_flags, monkeypatch):
+    given = train_flags(save_sample_images=1, save_histograms=True, save_summaries_secs=20)
+    now = iter([0.0, 10.0, 20.0, 30.0] * 2)
+    monkeypatch.setattr(looks.time, 'monotonic', lambda: next(now))
+    begun = watched_run(given, begins=True)
+    assert begun == {1: {'input/image/0'} | HISTOGRAMS | HYPER_PARAMETERS, 3: HISTOGRAMS}
+    resumed = watched_run(given, begins=False)
+    assert resumed == {1: HISTOGRAMS | HYPER_PARAMETERS, 3: HISTOGRAMS}
+
+
+def test_what_was_not_asked_for_is_not_there(train_flags):
+    found = watched_run(train_flags(save_sample_images=0), begins=True)
+    assert found == {1: HYPER_PARAMETERS}
+
+
+@pytest.mark.once
+def test_a_loop_cannot_be_looked_into(train_flags):
+    with pytest.raises(errors.UsageError, match='--save_histograms with --steps_per_run'):
+        looks.check(train_flags(save_histograms=True, steps_per_run=2))
+
+
+def test_hyper_parameters_are_what_the_result_depends_on(train_flags):
+    from tensorboard.plugins.hparams import plugin_data_pb2
+
+    (value,) = looks.hyper_parameters(train_flags(momentum=0.75, model_name='lenet'), 3).value
+    content = plugin_data_pb2.HParamsPluginData.FromString(value.metadata.plugin_data.content)
+    told = content.session_start_info.hparams
+    assert told['momentum'].number_value == 0.75
+    assert told['num_workers'].number_value == 3
+    assert told['model_name'].string_value == 'lenet'
+    assert 'log_every_n_steps' not in told

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import re
 import signal
 
 import numpy as np
@@ -14,13 +15,14 @@ from runtime import options
 from runtime.checkpoints import averages, starting
 from runtime.training import loop, loss_scale, randomness, repetition, schedules, stopping
 from runtime.training import step as step_lib
-from runtime.workers import cluster
+from runtime.training import validation as validation_lib
+from runtime.workers import agreement, cluster
 from slim import errors
 
 LENGTH = schedules.RunLength(total_steps=8, images_per_step=4, images_per_epoch=16)
 
 
-def chosen(train_dir, steps=8, **run):
+def chosen(train_dir, steps=8, validation=None, **run):
     return options.Training(
         dataset=options.DatasetOptions(),
         input=options.TrainingInputOptions(batch_size=4),
@@ -36,6 +38,7 @@ def chosen(train_dir, steps=8, **run):
         clones=options.CloneOptions(),
         workers=options.ClusterOptions(),
         device=options.DeviceOptions(),
+        validation=options.ValidationOptions(**(validation or {})),
     )
 
 
@@ -49,15 +52,18 @@ def train(
     tuned_from=None,
     scaled=False,
     gradient_type=tf.float32,
+    evaluate=None,
+    validation=None,
     **run,
 ):
     """Trains a linear layer with batch norm and dropout; three batches of inputs in turn.
 
     The loss is NaN at `poison_step`, gradients alone are at `gradient_poison_step`, an integer or
     some. A step begins with the tensor that `also_needs` makes. The loss is `scaled`, as in fp16;
-    its gradients pass through `gradient_type`.
+    its gradients pass through `gradient_type`. The flags `validation` and `evaluate` (see
+    `validation.Evaluate`) are of its validations.
     """
-    flags = chosen(train_dir, steps, **run)
+    flags = chosen(train_dir, steps, validation, **run)
     length = dataclasses.replace(LENGTH, total_steps=steps)
     with tf.Graph().as_default():
         tf.set_random_seed(5)
@@ -96,7 +102,13 @@ def train(
             step = repetition.repeated(step, flags.run.steps_per_run)
         origin = starting.origin(flags.run.train_dir, tuned_from)
         start = starting.start(origin, options.FineTuningOptions(checkpoint_path=tuned_from))
-        return loop.run(flags, length, start, step, cluster.SingleProcess())
+        validations = None
+        if evaluate:
+            held = agreement.best_validation(cluster.SingleProcess(), flags, origin.step)
+            validations = validation_lib.Validation(flags.validation, length, evaluate, held)
+        return loop.run(
+            flags, length, start, step, cluster.SingleProcess(), validations=validations
+        )
 
 
 def values(train_dir):
@@ -431,3 +443,119 @@ def test_a_signal_is_only_noted_and_a_second_one_ends_the_process(number, capsys
         assert ended == ['ended', 'ended']
     finally:
         signal.signal(number, previous)
+
+
+def answers(*accuracies):
+    """An evaluation that gives these, the last one for good, and notes the steps in `.steps`.
+
+    It gives up where the process was asked to stop, as a signal sent by an answer of None does.
+    """
+    steps, left = [], list(accuracies)
+
+    def evaluate(session, beat, asked_to_stop):
+        accuracy = left.pop(0) if len(left) > 1 else left[0]
+        steps.append(int(session.run(tf.train.get_global_step())))
+        beat()
+        if accuracy is None:
+            os.kill(os.getpid(), signal.SIGTERM)
+        if asked_to_stop():
+            return None
+        return 30, {'Accuracy': accuracy, 'Recall_5': 1.0, 'loss': -accuracy}
+
+    evaluate.steps = steps
+    return evaluate
+
+
+def best_of(folder):
+    return json.loads((folder / 'best.json').read_text())
+
+
+def kept(folder):
+    return sorted(path.name for path in (folder / 'best').glob('*.index'))
+
+
+@pytest.mark.parametrize('run', [{}, {'steps_per_run': 4}], ids=['one', 'several'])
+def test_validations_change_no_bit_and_are_told(tmp_path, capsys, run):
+    poison = {'on_nan': 'skip', 'poison_step': 3}
+    train(tmp_path / 'without', steps=9, **poison)
+    capsys.readouterr()
+    evaluate = answers(0.25, 0.5, 0.5, 0.25)
+    asked = {'eval_every_epochs': 0.5, 'eval_split_name': 'test', 'keep_best': 'Accuracy'}
+    # Half an epoch is two steps.
+    assert train(tmp_path / 'with', 9, evaluate=evaluate, validation=asked, **poison, **run) == 0
+    assert evaluate.steps == [2, 4, 6, 8, 9]
+    assert_equal(values(tmp_path / 'with'), values(tmp_path / 'without'))
+    lines = [line for line in capsys.readouterr().out.splitlines() if 'validation at' in line]
+    assert re.fullmatch(
+        r'validation at step 4, epoch 1.00: Accuracy 0.5000, Recall_5 1.0000, loss -0.5000 on 30 '
+        r'images \(\d\.\d s\), the best so far',
+        lines[1],
+    )
+    assert lines[2].endswith('; the best Accuracy is 0.5000 of step 4')
+    rows = [json.loads(line) for line in (tmp_path / 'with' / 'metrics.jsonl').open()]
+    found = [row for row in rows if row.get('kind') == 'validation']
+    assert [row['step'] for row in found] == evaluate.steps
+    wanted = {'epoch': 0.5, 'Accuracy': 0.25, 'Recall_5': 1.0, 'loss': -0.25, 'images': 30}
+    assert wanted.items() <= found[0].items() and found[0]['secs'] >= 0
+    # In a run of its own for TensorBoard, as eval_image_classifier.py writes it.
+    assert tags_of(tmp_path / 'with' / 'eval')['Accuracy'] == [0.25, 0.5, 0.5, 0.25, 0.25]
+    best = best_of(tmp_path / 'with')
+    assert (best['metric'], best['value'], best['step'], best['epoch']) == ('Accuracy', 0.5, 4, 1.0)
+    assert best['checkpoint'] == 'best/model.ckpt-4' and best['since'] == [6, 8, 9]
+    assert kept(tmp_path / 'with') == ['model.ckpt-4.index']
+    assert values(tmp_path / 'with' / 'best')['global_step'] == 4
+
+
+def tags_of(folder):
+    (events,) = folder.glob('events.out.tfevents.*')
+    found = {}
+    for event in tf.train.summary_iterator(str(events)):
+        for value in event.summary.value:
+            found.setdefault(value.tag, []).append(value.simple_value)
+    return found
+
+
+def test_a_signal_in_a_validation_leaves_it_to_the_next_start(tmp_path, capsys):
+    asked = {'eval_every_steps': 3, 'eval_split_name': 'test', 'keep_best': 'loss'}
+    evaluate = answers(0.5, None)
+    assert train(tmp_path, 9, evaluate=evaluate, validation=asked) == 128 + signal.SIGTERM
+    assert evaluate.steps == [3, 6] and best_of(tmp_path)['since'] == []
+    assert 'the validation after step 6 is left to the next start' in capsys.readouterr().out
+    assert tf.train.latest_checkpoint(str(tmp_path)).endswith('model.ckpt-6')
+    evaluate = answers(0.25, 0.75)
+    assert train(tmp_path, 9, evaluate=evaluate, validation=asked) == 0
+    assert evaluate.steps == [6, 9]
+    # The value of the first start was better than the next one, and lived on.
+    assert (best_of(tmp_path)['step'], best_of(tmp_path)['value']) == (9, -0.75)
+    rows = [json.loads(line) for line in (tmp_path / 'metrics.jsonl').open()]
+    assert [row['step'] for row in rows if 'kind' in row] == [3, 6, 9]
+
+
+@pytest.mark.parametrize(
+    ('rule', 'steps', 'said'),
+    [
+        ({'early_stop_patience': 2}, [2, 4, 6, 8], 'none of the last 2 validations was better'),
+        ({'stop_threshold': 0.7}, [2, 4], 'is as good as --stop_threshold=0.7'),
+    ],
+)
+def test_a_run_ends_early_where_it_is_told_to(tmp_path, capsys, rule, steps, said):
+    asked = {'eval_every_steps': 2, 'eval_split_name': 'test', **rule}
+    evaluate = answers(0.5, 0.75, 0.75, 0.25)
+    assert train(tmp_path, 30, evaluate=evaluate, validation=asked) == 0
+    assert evaluate.steps == steps
+    assert tf.train.latest_checkpoint(str(tmp_path)).endswith(f'model.ckpt-{steps[-1]}')
+    out = capsys.readouterr().out
+    assert f'stopping after step {steps[-1]}: ' in out and said in out
+    assert not (tmp_path / 'best').exists()
+    flags = chosen(tmp_path, 30, asked)
+    held = agreement.best_validation(cluster.SingleProcess(), flags, steps[-1])
+    assert said in held.end(flags.validation)
+
+
+def test_records_that_cannot_be_validated_end_the_run_saved(tmp_path):
+    def evaluate(session, beat, asked_to_stop):
+        raise errors.DataError('a bad record')
+
+    with pytest.raises(errors.DataError, match='a bad record'):
+        train(tmp_path, evaluate=evaluate, validation={'eval_every_steps': 3})
+    assert values(tmp_path)['global_step'] == 3
