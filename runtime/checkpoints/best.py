@@ -166,6 +166,9 @@ def _link(source: str, target: str) -> None:
     unfinished = f'{target}.partial' if target.endswith('.json') else f'{target}.tempstate0'
     linked = False
     if '://' not in source:
+        # Of two links to one file a renaming would leave both.
+        if os.path.exists(target) and os.path.samefile(source, target):
+            return
         with contextlib.suppress(OSError):  # Not every file system has them.
             os.link(source, unfinished)
             linked = True
