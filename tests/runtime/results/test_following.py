@@ -91,10 +91,18 @@ def test_the_end_of_the_training_ends_it(tmp_path, monkeypatch, capsys, flags):
 
 
 @pytest.mark.parametrize(
-    'flags', [{}, {'max_number_of_steps': 'x'}, {'max_number_of_steps': 900, 'keep_best': 'loss'}]
+    'flags',
+    [
+        {},
+        {'max_number_of_steps': 'x'},
+        {'max_number_of_steps': 900, 'early_stop_patience': 2},
+        {'max_number_of_steps': 900, 'early_stop_patience': 2, 'keep_best': 'loss'},
+    ],
 )
 def test_a_run_that_does_not_say_so_is_waited_for(tmp_path, monkeypatch, capsys, flags):
     told(tmp_path, **flags)
+    # Of a run before this one, say: nothing of it is at step 200.
+    best.write(str(tmp_path), best.Best('Accuracy', 0.5, 50, 1.0, None, since=(100, 300)))
     assert follow(monkeypatch, tmp_path, {5: 200}, interval=300, timeout=400) == [(200, 300.0)]
     assert 'no new checkpoint' in capsys.readouterr().out
     (tmp_path / 'run.json').write_text('{')
