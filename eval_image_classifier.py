@@ -3,6 +3,7 @@
   python3 eval_image_classifier.py --dataset_dir=/data/imagenet --checkpoint_path=/tmp/run
   mpirun -np 2 python3 eval_image_classifier.py --use_horovod ...
 
+With --eval_interval_secs it follows a run, and evaluates each checkpoint as it comes.
 Prints `images: N/N`, Accuracy and Recall_5; --eval_dir gets them as JSON and TensorBoard summaries.
 Network, preprocessing, image size and labels are those that the checkpoint was trained with, where
 the file beside it (PREFIX.json) says so.
@@ -23,7 +24,19 @@ def main() -> int:
     chosen = flags.read(options.Evaluation)
     flags.require('dataset_dir', 'folder of the TFRecord files')
     runtime = startup.start(chosen.device, chosen.workers)
-    return evaluate(runtime.with_threads(chosen, flags.chosen_by_user()), runtime)
+    chosen = runtime.with_threads(chosen, flags.chosen_by_user())
+
+    from runtime.results import following
+
+    following.check(chosen.run)
+    if chosen.run.eval_interval_secs is None:
+        return evaluate(chosen, runtime)
+
+    def evaluate_one(checkpoint: str) -> None:
+        evaluate(options.with_values(chosen, {'checkpoint_path': checkpoint}), runtime)
+
+    following.follow(chosen.run, runtime.cluster, evaluate_one)
+    return 0
 
 
 def evaluate(

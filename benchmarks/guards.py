@@ -102,7 +102,7 @@ def main() -> None:
     if hasattr(os, 'sched_setaffinity'):
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     startup.import_tensorflow_quietly()
-    from datasets import digits
+    from datasets.conversion import digits
     from runtime import flags, lookup, options
 
     flags.define(options.Training)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable
 
+from slim import status_line
 from slim.errors import printable
 
 Progress = Callable[[str], object]  # receives lines of text
@@ -16,9 +16,7 @@ def tell(line: str) -> None:
     print(printable(line))
 
 
-_BAR_WIDTH = 20
-_REDRAW_SECS, _LINE_SECS = 0.2, 30.0
-_ERASE_LINE = '\r\x1b[K'
+_LINE_SECS = 30.0
 
 
 class ProgressBar:
@@ -39,7 +37,7 @@ class ProgressBar:
         self._total, self._unit, self._already = total, unit, already
         self._done = already
         self._say = say
-        self._bar = say in (print, tell) and sys.stdout.isatty()
+        self._bar = say in (print, tell) and status_line.possible()
         self._clock = clock
         self._begin = self._shown = clock()
 
@@ -50,14 +48,14 @@ class ProgressBar:
         """Shows the last state, and leaves the cursor below it."""
         if self._bar:
             self._draw()
-            print(flush=True)
+            status_line.leave()
         elif not any(error):
             self._say(self.text())
 
     def advance(self, count: int) -> None:
         self._done += count
         now = self._clock()
-        if now - self._shown >= (_REDRAW_SECS if self._bar else _LINE_SECS):
+        if now - self._shown >= (status_line.REDRAW_SECS if self._bar else _LINE_SECS):
             self._shown = now
             if self._bar:
                 self._draw()
@@ -66,8 +64,7 @@ class ProgressBar:
 
     def say(self, message: str) -> None:
         """A line of its own, above the bar."""
-        if self._bar:
-            print(_ERASE_LINE, end='')
+        status_line.erase()
         self._say(message)
 
     def text(self) -> str:
@@ -82,9 +79,7 @@ class ProgressBar:
 
     def _draw(self) -> None:
         part = min(1.0, self._done / self._total) if self._total else 1.0
-        filled = round(part * _BAR_WIDTH)
-        bar = '#' * filled + '.' * (_BAR_WIDTH - filled)
-        print(f'{_ERASE_LINE}[{bar}] {part:4.0%} {self.text()}', end='', flush=True)
+        status_line.draw(part, self.text())
 
 
 def _duration(secs: float) -> str:

@@ -143,7 +143,6 @@ def keep(folder: str, step: int) -> None:
     target = os.path.join(folder, FOLDER)
     name = f'{listing.CHECKPOINT_NAME}-{step}'
     folders.make_folder(target, 'train_dir')
-    keeping.remove(target, [name])
     keeping.remove_left_over(target)
     own = [
         file
@@ -163,10 +162,16 @@ def keep(folder: str, step: int) -> None:
 
 
 def _link(source: str, target: str) -> None:
+    # Names that keeping.py takes for what a killed save has left.
+    unfinished = f'{target}.partial' if target.endswith('.json') else f'{target}.tempstate0'
+    linked = False
     if '://' not in source:
-        with contextlib.suppress(OSError):
-            os.link(source, target)
+        # Of two links to one file a renaming would leave both.
+        if os.path.exists(target) and os.path.samefile(source, target):
             return
-    unfinished = f'{target}.tempstate0'
-    tf.gfile.Copy(source, unfinished, overwrite=True)
+        with contextlib.suppress(OSError):  # Not every file system has them.
+            os.link(source, unfinished)
+            linked = True
+    if not linked:
+        tf.gfile.Copy(source, unfinished, overwrite=True)
     tf.gfile.Rename(unfinished, target, overwrite=True)

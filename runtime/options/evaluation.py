@@ -21,6 +21,17 @@ class EvaluationRunOptions:
         '/tmp/tfmodel/eval/', 'folder of the result as JSON and summaries', path='written'
     )
     master: str = option('', 'TensorFlow session target; empty computes in this process')
+    eval_interval_secs: int | None = option(
+        None,
+        'follow a run: look for new checkpoints so often, and evaluate each once, to the last one '
+        'of the training; default: evaluate one checkpoint',
+        at_least=1,
+    )
+    timeout_secs: int | None = option(
+        None,
+        'with --eval_interval_secs: end after so long without a new checkpoint; default: wait',
+        at_least=1,
+    )
     ignore_sidecar: bool = option(
         False,
         "leave the checkpoint's PREFIX.json unread, and with it the defaults that it gives to "

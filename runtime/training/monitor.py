@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime
 import json
@@ -16,7 +17,8 @@ import tensorflow.compat.v1 as tf
 
 from runtime import folders
 from runtime.training import doubts, event_file, schedules, validation
-from slim import errors
+from runtime.workers import worlds
+from slim import errors, status_line
 
 METRICS_FILE = 'metrics.jsonl'
 VALIDATION_FOLDER = 'eval'
@@ -45,18 +47,25 @@ def say(line: str) -> None:
     mpirun closes the pipes of its workers when SIGTERM comes, before they have saved.
     """
     try:
+        status_line.erase()
         print(errors.printable(line), flush=True)
     except OSError as error:
-        # What is left in the buffer would fail once more when Python ends.
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
-        os.close(nowhere)
-        if not isinstance(error, BrokenPipeError):
-            raise folders.cannot_write('the log on standard output', error) from error
+        _without_output(error)
+
+
+def _without_output(error: OSError) -> None:
+    # What is left in the buffer would fail once more when Python ends.
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
+    if not isinstance(error, BrokenPipeError):
+        raise folders.cannot_write('the log on standard output', error) from error
 
 
 class Monitor:
     """Prints the classic log line every N steps; metrics.jsonl gets the same numbers.
+
+    On a terminal there is a line drawn in place instead, below everything else that is said.
 
     TensorBoard gets them at most every `summary_secs`, and of the first and the last step of each
     session. The first step of a session, slow as it is, counts in no rate unless it is logged.
@@ -78,6 +87,12 @@ class Monitor:
         self._unwritten: StepReport | None = None  # the last step, until TensorBoard has it
         self._stepped_time = 0.0  # when the last step was done
         self._logged_rates: dict[str, float] = {}
+        # What a launcher of many workers starts may have a terminal of its own, whose lines go to a
+        # file: mpirun's have.
+        self._bar = status_line.possible() and not worlds.found(os.environ)
+        self._drawn_time = -float('inf')
+        self._last: StepReport | None = None
+        self._last_validation = ''
 
     def start(self, step: int) -> None:
         """The session is ready and stands at global step `step`."""
@@ -95,6 +110,9 @@ class Monitor:
             self._log(report)
         if not self._any_step_seen and self._unwritten:
             self._write_summaries(report, {})  # Without a rate, which would be that of a start.
+        self._last = report
+        if self._bar and (due or time.monotonic() - self._drawn_time >= status_line.REDRAW_SECS):
+            self._draw(report)
         if due or not self._any_step_seen:
             self._mark(report.step, report.late)
         self._any_step_seen = True
@@ -111,6 +129,8 @@ class Monitor:
             f'validation at step {outcome.step}, epoch {outcome.epoch:.2f}: {shown} on '
             f'{outcome.images} images ({outcome.secs:.1f} s){_comparison(outcome)}'
         )
+        metric, found = outcome.best.metric, outcome.values[outcome.best.metric]
+        self._last_validation = f'{metric} {found:.4f} at step {outcome.step}'
         self._write_metrics(
             {
                 'kind': 'validation',
@@ -146,6 +166,10 @@ class Monitor:
             if not ended_by_error:  # The first error is the one to tell.
                 raise
         finally:
+            with contextlib.suppress(OSError, errors.OutputError):
+                if self._bar and self._last:
+                    self._draw(self._last)
+                status_line.leave()
             self._summaries.close()
             if self._validations:
                 self._validations.close()
@@ -184,8 +208,7 @@ class Monitor:
         if report.loss_scale is not None:
             record |= {'loss_scale': report.loss_scale, 'overflowed_steps': report.overflowed}
             scale = f'  loss scale {report.loss_scale:g}  steps overflowed {report.overflowed}'
-        time_left = record['sec_per_step'] * (length.total_steps - report.step)
-        left = datetime.timedelta(seconds=round(time_left))
+        left = self._time_left(report.step, rates)
         line = (
             'global step {step:d}: loss = {loss:.4f} ({sec_per_step:.3f} sec/step)  '
             '{images_per_sec:.1f} images/sec  learning rate {learning_rate:.6g}  '
@@ -193,10 +216,38 @@ class Monitor:
         )
         skipped = f'  skipped records {report.skipped}' if report.skipped else ''
         left_out = f'  steps left out {report.left_out}' if report.left_out else ''
-        say(f'{line.format(**record)}{skipped}{left_out}{scale}  time left {left}')
+        if not self._bar:
+            say(f'{line.format(**record)}{skipped}{left_out}{scale}  time left {left}')
         self._write_metrics(record)
         if time.monotonic() - self._summary_time >= self._summary_secs:
             self._write_summaries(report, rates)
+
+    def _time_left(self, step: int, rates: Mapping[str, float]) -> datetime.timedelta:
+        return datetime.timedelta(
+            seconds=round(rates['sec_per_step'] * (self._length.total_steps - step))
+        )
+
+    def _draw(self, report: StepReport) -> None:
+        """The line on a terminal; a narrow one has its end cut off."""
+        self._drawn_time = time.monotonic()
+        length, rates = self._length, self._rates(report)
+        epoch = report.step * length.images_per_step / length.images_per_epoch
+        parts = [
+            f'step {report.step:,}/{length.total_steps:,}',
+            f'epoch {epoch:.2f}',
+            f'loss {report.loss:.4f}',
+        ]
+        if rates:
+            parts += [
+                f'{rates["images_per_sec"]:,.1f} images/sec',
+                f'{self._time_left(report.step, rates)} left',
+                f'waiting for data {rates["data_wait"]:.0%}',
+            ]
+        parts += [f'rate {report.learning_rate:.6g}', *filter(None, [self._last_validation])]
+        try:
+            status_line.draw(report.step / length.total_steps, '  '.join(parts))
+        except OSError as error:
+            _without_output(error)
 
     def _write_metrics(self, record: Mapping[str, Any]) -> None:
         """A line of metrics.jsonl. Those of validations have a `kind`, those of steps none."""

@@ -53,7 +53,7 @@ ALLOWED = {
     'preprocessing': ('slim.errors',),
     'datasets': ('slim.errors',),
     'datasets/records': ('slim.errors',),
-    'datasets/conversion': ('slim.errors', 'datasets'),
+    'datasets/conversion': ('slim.errors', 'slim.status_line', 'datasets'),
     **{facade.replace('.', '/'): ('slim.errors', 'datasets') for facade in FACADES},
     # The Keras models and their trainer; the room below has its old name.
     'mobilenet': ('slim.errors', 'nets', 'datasets', 'preprocessing', 'runtime'),

@@ -47,6 +47,7 @@ def test_validations_change_no_bit_and_say_what_the_evaluation_says(
         'eval_image_classifier.py',
         f'--dataset_dir={digits}',
         f'--checkpoint_path={tmp_path / "run" / "best"}',
+        *('--eval_interval_secs=1', '--timeout_secs=1'),  # Once, as without them.
         f'--eval_dir={tmp_path / "eval"}',
         '--batch_size=16',
     )

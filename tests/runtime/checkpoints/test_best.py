@@ -7,7 +7,8 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 from runtime import options
-from runtime.checkpoints import best, files
+from runtime.checkpoints import best
+from runtime.checkpoints import files as files_lib
 from slim import errors
 
 pytestmark = pytest.mark.once
@@ -129,8 +130,32 @@ def test_one_checkpoint_is_kept_and_outlives_that_of_the_run(tmp_path, monkeypat
     for name in os.listdir(run):
         if name.startswith('model.ckpt-'):
             os.remove(tmp_path / name)
-    assert files.find(f'{run}/best', 'checkpoint_path').endswith('best/model.ckpt-2')
+    assert files_lib.find(f'{run}/best', 'checkpoint_path').endswith('best/model.ckpt-2')
     assert (tmp_path / 'best' / 'model.ckpt-2.index').read_text() == '2.index'
+
+
+@pytest.mark.parametrize('files', range(3))
+def test_a_keeping_that_was_killed_leaves_a_whole_one(tmp_path, monkeypatch, files):
+    class Killed(BaseException):
+        pass
+
+    run = run_with(tmp_path, 2, 20)
+    best.keep(run, 2)
+    rename, left = tf.gfile.Rename, [files]
+
+    def until_it_is_killed(*paths, **how):
+        if not left[0]:
+            raise Killed
+        left[0] -= 1
+        rename(*paths, **how)
+
+    monkeypatch.setattr(tf.gfile, 'Rename', until_it_is_killed)
+    with pytest.raises(Killed):
+        best.keep(run, 20)
+    assert files_lib.find(f'{run}/best', 'checkpoint_path').endswith('best/model.ckpt-2')
+    monkeypatch.setattr(tf.gfile, 'Rename', rename)
+    best.keep(run, 20)
+    assert len(names(tmp_path)) == 4 and 'model.ckpt-20.index' in names(tmp_path)
 
 
 def test_the_one_before_stays_where_the_new_one_cannot_be_written(tmp_path, monkeypatch):
@@ -141,4 +166,4 @@ def test_the_one_before_stays_where_the_new_one_cannot_be_written(tmp_path, monk
     monkeypatch.setattr(best.keeping, 'remove_left_over', lambda folder: [])
     with pytest.raises(errors.OutputError, match=r'model\.ckpt-20 cannot be written'):
         best.keep(run, 20)
-    assert files.find(f'{run}/best', 'checkpoint_path').endswith('best/model.ckpt-2')
+    assert files_lib.find(f'{run}/best', 'checkpoint_path').endswith('best/model.ckpt-2')

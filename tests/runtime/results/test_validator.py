@@ -32,9 +32,10 @@ class Worker:
 
 def network(images):
     """Says n // 8 of the number n in the pixels; class 0 has the value of the variable besides."""
-    bias = slim.model_variable('bias', [], initializer=tf.zeros_initializer())
-    logits = tf.one_hot(tf.cast(images[:, 0, 0, 0], tf.int64) // 8, 4)
-    return logits + bias * tf.constant([1.0, 0.0, 0.0, 0.0]), {}
+    logits = tf.one_hot(tf.cast(images[:, 0, 0, 0], tf.int64) // 8, 4, dtype=images.dtype)
+    one = tf.reshape(tf.ones_like(images[:1, 0, 0, 0]), [1, 1])
+    bias = slim.fully_connected(one, 1, activation_fn=None, biases_initializer=None, scope='fc')
+    return logits + bias * tf.constant([1.0, 0.0, 0.0, 0.0], images.dtype), {}
 
 
 def metrics(numbers, bias):
@@ -50,7 +51,7 @@ def metrics(numbers, bias):
 class Training:
     """The graph of a training, in which class 0 has 3 and on average 2, and its validation."""
 
-    def __init__(self, records, worker=None, decay=0.5, **flags):
+    def __init__(self, records, worker=None, decay=0.5, kind='CPU', dtype='fp32', **flags):
         chosen = types.SimpleNamespace(
             input=options.TrainingInputOptions(batch_size=4, **flags),
             dataset=options.DatasetOptions(),
@@ -59,9 +60,9 @@ class Training:
         parts = types.SimpleNamespace(
             dataset=records, network=built, preprocess=fake_records.preprocess
         )
-        device = types.SimpleNamespace(kind='CPU', name='/device:CPU:0')
+        device = types.SimpleNamespace(kind=kind, name='/device:CPU:0')
         runtime = types.SimpleNamespace(
-            cluster=worker or Worker(), device=device, dtype='fp32', xla=False
+            cluster=worker or Worker(), device=device, dtype=dtype, xla=False
         )
         with tf.Graph().as_default() as graph:
             network(tf.zeros([1, 2, 2, 3]))
@@ -76,7 +77,7 @@ class Training:
             self.session = tf.Session()
             self.session.run(tf.global_variables_initializer())
             for variable, value in zip(tf.global_variables(), (3.0, 2.0), strict=False):
-                variable.load(value, self.session)
+                variable.load([[value]], self.session)
             graph.finalize()
         self.beats = 0
 
@@ -87,8 +88,8 @@ class Training:
         return self._evaluate(self.session, self.beat, asked_to_stop)
 
 
-def approximately(values):
-    return {name: pytest.approx(value, rel=1e-5) for name, value in values.items()}
+def approximately(values, rel=1e-5):
+    return {name: pytest.approx(value, rel=rel) for name, value in values.items()}
 
 
 def test_each_pass_has_every_image_once_and_the_averages(tmp_path):
@@ -103,6 +104,12 @@ def test_each_pass_has_every_image_once_and_the_averages(tmp_path):
     assert training.evaluate()[0] == 30
     without = Training(records, decay=None)
     assert without.evaluate() == (30, approximately(metrics(range(30), 3.0)))
+
+
+def test_in_16_bits_the_averages_are_cast(tmp_path):
+    records = fake_records.write(tmp_path, [4, 26])
+    in_half = Training(records, kind='GPU', dtype='bf16')
+    assert in_half.evaluate() == (30, approximately(metrics(range(30), 2.0), 0.01))
 
 
 def test_workers_share_the_files_and_their_counts_meet(tmp_path, monkeypatch):

@@ -1,13 +1,19 @@
 """Log lines: rates over the steps since the last line, the slow first step left out."""
 
+import fcntl
 import itertools
 import json
+import os
+import struct
+import sys
+import termios
 
 import pytest
 import tensorflow.compat.v1 as tf
 
+from runtime.checkpoints import best as best_lib
 from runtime.training import doubts as doubts_lib
-from runtime.training import monitor, schedules
+from runtime.training import monitor, schedules, validation
 
 
 @pytest.fixture
@@ -155,3 +161,99 @@ def test_doubts_stand_in_the_log(tmp_path, clock, capsys):
     watched(tmp_path, clock, [1.0] * 120, first_step=10, every=1000)
     out = capsys.readouterr().out
     assert out.count('warning: the loss has not changed for 100 steps\n') == 1
+
+
+def outcome(step, best_step=None, **values):
+    found = best_lib.Best('Accuracy', values['Accuracy'], best_step or step, 1.0, None)
+    return validation.Outcome(step, 0.8, 30, values, 4.0, found)
+
+
+def test_a_validation_is_in_no_rate_and_beside_the_steps(tmp_path, clock, capsys):
+    length = schedules.RunLength(total_steps=4, images_per_step=8, images_per_epoch=20)
+    with tf.Graph().as_default():
+        watching = monitor.Monitor(str(tmp_path), length, 2, summary_secs=1000)
+        watching.start(0)
+        for step in range(1, 5):
+            clock.now += 0.5
+            watching.after_step(monitor.StepReport(step, 2.0, 0.5, {}))
+            if step in (2, 3):  # With a log line, and between two.
+                clock.now += 50.0
+                watching.after_validation(outcome(step, Accuracy=0.25, loss=float('nan')))
+                watching.paused(50.0)
+        clock.now += 7.0
+        watching.close()
+    rows = [json.loads(line) for line in (tmp_path / 'metrics.jsonl').open()]
+    steps = [row for row in rows if 'kind' not in row]
+    assert [row['sec_per_step'] for row in steps] == [0.5, 0.5]
+    assert [row['step'] for row in rows if row.get('kind') == 'validation'] == [2, 3]
+    assert rows[1]['loss'] is None and rows[1]['Accuracy'] == 0.25
+    assert 'Accuracy 0.2500, loss nan on 30 images (4.0 s), the best' in capsys.readouterr().out
+
+
+class Terminal:
+    """A pseudo-terminal in place of standard output."""
+
+    def __init__(self, monkeypatch, columns):
+        self._reading, writing = os.openpty()
+        fcntl.ioctl(writing, termios.TIOCSWINSZ, struct.pack('4H', 24, columns, 0, 0))
+        self._stream = os.fdopen(writing, 'w')
+        monkeypatch.setattr(sys, 'stdout', self._stream)
+        monkeypatch.setattr(sys, '__stdout__', self._stream)  # Of which the size is asked.
+        for name in ('TERM', 'COLUMNS', 'OMPI_COMM_WORLD_SIZE'):
+            monkeypatch.delenv(name, raising=False)
+
+    def lines(self):
+        """What one sees in the end, and how often a line was drawn."""
+        self._stream.flush()
+        text = os.read(self._reading, 1 << 16).decode()
+        drawn = [part for part in text.split('\r\x1b[K') if part]
+        seen = [line.rpartition('\r\x1b[K')[2] for line in text.replace('\r\n', '\n').split('\n')]
+        return seen, drawn
+
+
+def shown(folder, clock, steps=9, secs=0.0625):
+    length = schedules.RunLength(total_steps=10, images_per_step=8, images_per_epoch=20)
+    with tf.Graph().as_default():
+        watching = monitor.Monitor(str(folder), length, 5, summary_secs=1000)
+        watching.start(0)
+        for step in range(1, steps + 1):
+            clock.now += secs
+            watching.after_step(monitor.StepReport(step, 2.0, 0.045, {}, 0.01))
+            if step == 5:
+                monitor.say('saved it')
+                watching.after_validation(outcome(5, Accuracy=0.25))
+        watching.close()
+
+
+def test_a_terminal_has_a_line_drawn_in_place(tmp_path, clock, monkeypatch):
+    terminal = Terminal(monkeypatch, columns=200)
+    shown(tmp_path, clock)
+    seen, drawn = terminal.lines()
+    bar = (
+        '[##################..]  90% step 9/10  epoch 3.60  loss 2.0000  128.0 images/sec  '
+        '0:00:00 left  waiting for data 16%  rate 0.045  Accuracy 0.2500 at step 5'
+    )
+    assert seen == ['saved it', seen[1], bar, '']
+    assert seen[1].startswith('validation at step 5, epoch 0.80: Accuracy 0.2500 on 30 images')
+    # After the first step, where a line would be, after 0.2 seconds, and in the end.
+    bars = [line.split()[3] for line in drawn if line.startswith('[')]
+    assert bars == ['1/10', '5/10', '9/10', '9/10']
+    assert [json.loads(line)['step'] for line in (tmp_path / 'metrics.jsonl').open()] == [5, 5]
+
+
+def test_a_narrow_terminal_has_the_beginning(tmp_path, clock, monkeypatch):
+    terminal = Terminal(monkeypatch, columns=50)
+    shown(tmp_path, clock, steps=4)
+    seen, _ = terminal.lines()
+    assert seen == ['[########............]  40% step 4/10  epoch 1.60', ''] or len(seen[0]) == 49
+    assert len(seen[0]) == 49
+
+
+@pytest.mark.parametrize('name', ['OMPI_COMM_WORLD_SIZE', 'TERM'])
+def test_what_mpirun_starts_and_a_dumb_terminal_have_lines(tmp_path, clock, monkeypatch, name):
+    terminal = Terminal(monkeypatch, columns=200)
+    monkeypatch.setenv(name, {'TERM': 'dumb'}.get(name, '2'))
+    shown(tmp_path, clock)
+    seen, drawn = terminal.lines()
+    assert seen[0].startswith('global step 5: loss = 2.0000 (0.062 sec/step)')
+    assert len(drawn) == 1
