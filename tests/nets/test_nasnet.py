@@ -385,9 +385,11 @@ CELLS = {
     },
 }
 SIDES = {'cifar': 16, 'nasnet': 67, 'pnasnet': 67}
+# A whole network in training form: the smallest in each run of the tests.
+WHOLE = ['cifar', *(pytest.param(name, marks=pytest.mark.slow) for name in ('nasnet', 'pnasnet'))]
 
 
-@pytest.mark.parametrize('family', BUILDERS)
+@pytest.mark.parametrize('family', WHOLE)
 def test_training_form(family):
     side = SIDES[family]
     with tf.variable_scope('outer'), tf.device('/cpu:0'):
@@ -406,7 +408,7 @@ def test_training_form(family):
     assert 'Relu6' not in _op_types()
 
 
-@pytest.mark.parametrize('family', BUILDERS)
+@pytest.mark.parametrize('family', WHOLE)
 def test_bounded_and_in_nchw(family):
     side = SIDES[family]
     settings = {'data_format': 'NCHW', 'use_bounded_activation': True}
