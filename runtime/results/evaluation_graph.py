@@ -11,6 +11,7 @@ from runtime.checkpoints import weights
 from runtime.devices import precision
 from runtime.input import inputs
 from runtime.results import evaluator
+from runtime.results.reports import rows
 from runtime.training import classification
 
 
@@ -49,18 +50,27 @@ def add_share(
     )
     with tf.device('/device:CPU:0'):
         pipeline = inputs.evaluation_batches(
-            records, parts.preprocess, batch, skip_damaged=flags.on_data_error == 'skip'
+            records,
+            parts.preprocess,
+            batch,
+            skip_damaged=flags.on_data_error == 'skip',
+            placed=bool(chosen.run.report_dir),
         )
-        images, labels, real = tf.data.make_one_shot_iterator(pipeline).get_next()
+        images, labels, real, *told = tf.data.make_one_shot_iterator(pipeline).get_next()
     with tf.device(runtime.device.name):
         network_fn = precision.adapt_network(
             runtime.device.kind, runtime.dtype, parts.network.function
         )
         logits, _ = network_fn(images)
         counts = classification.count_correct(logits, labels, real)
+        kept = None
+        if chosen.run.report_dir:
+            positions = [parts.dataset.data_sources.index(file) for file in part.files]
+            kept = rows.Collector(rows.of_batch(logits, labels, told), positions)
     return evaluator.Share(
         counts,
         weights.of_checkpoint(checkpoint, chosen.averages.moving_average_decay),
         part.max_batches,
         lambda error, batches: inputs.explain_evaluation(error, records, batch, batches),
+        kept,
     )

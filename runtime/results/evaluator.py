@@ -55,6 +55,7 @@ class Share:
     weights: weights.Weights  # to restore
     max_batches: int | None = None
     explain: Explain | None = None  # None: in TensorFlow's words
+    kept: Any = None  # a reports.rows.Collector, which gets the rows of each batch
 
 
 def evaluate(
@@ -114,7 +115,8 @@ def _count(
 ) -> tuple[int, int, int]:
     """Images, those right in first, and those right in five, of this worker."""
     images = top_1 = top_5 = batches = 0
-    fetches = (share.counts.images, share.counts.top_1, share.counts.top_5)
+    rows = share.kept.tensors if share.kept else ()
+    fetches = (share.counts.images, share.counts.top_1, share.counts.top_5, rows)
     with session:
         session.run(tf.tables_initializer())
         files.restore(share.weights.saver, session, checkpoint)
@@ -132,6 +134,8 @@ def _count(
                 top_1 += int(values[1])
                 top_5 += int(values[2])
                 batches += 1
+                if share.kept:
+                    share.kept.take(values[3])
         except tf.errors.OutOfRangeError:
             pass  # The records have ended.
         except (tf.errors.InvalidArgumentError, tf.errors.DataLossError) as error:
