@@ -58,7 +58,7 @@ def evaluate(
     agreement.on_rank_0(cluster, lambda: folders.check_writable(run.eval_dir, 'eval_dir'))
     if run.report_dir:
         report_dir = run.report_dir
-        agreement.on_rank_0(cluster, lambda: folders.check_writable(report_dir, 'report_dir'))
+        agreement.on_rank_0(cluster, lambda: report.check_folder(report_dir))
     if cluster.rank == 0:
         print('\n'.join(filter(None, [str(runtime), parts.input_note, doubt])), flush=True)
 

@@ -39,8 +39,9 @@ def train(chosen: options.Training, runtime: startup.Runtime) -> int:
 
     from runtime import lookup
     from runtime.checkpoints import sidecar
+    from runtime.curves import at_the_end
     from runtime.input import mixing
-    from runtime.training import announcement, graph, loop, run_file, schedules
+    from runtime.training import announcement, graph, loop, monitor, run_file, schedules
     from runtime.workers import agreement
 
     # Everything that can be wrong is looked up before anything is built or written.
@@ -68,7 +69,7 @@ def train(chosen: options.Training, runtime: startup.Runtime) -> int:
         announcement.fine_tuning(
             start, chosen, lookup.shown(chosen.network.model_name, parts.network)
         )
-        return loop.run(
+        exit_code = loop.run(
             chosen,
             length,
             start,
@@ -87,6 +88,9 @@ def train(chosen: options.Training, runtime: startup.Runtime) -> int:
             about=sidecar.of_training(chosen, parts),
             compiled=runtime.xla,
         )
+    if cluster.rank == 0 and exit_code == 0 and chosen.run.plot_curves:
+        at_the_end.draw(chosen.run.train_dir, monitor.say)
+    return exit_code
 
 
 if __name__ == '__main__':

@@ -14,6 +14,7 @@ from typing import Any
 import tensorflow.compat.v1 as tf
 
 from runtime import folders
+from runtime.curves import summary_file
 from runtime.training import doubts, event_file, schedules
 from slim import errors
 
@@ -69,6 +70,7 @@ class Monitor:
         self._summary_secs = summary_secs
         self._summary_time = -float('inf')
         self._summaries = event_file.EventFile(folder)
+        self._table = summary_file.SummaryFile(folder)
         self._doubts = doubts.Doubts(length.total_steps)
         self._any_step_seen = False
         self._waited = 0.0
@@ -78,6 +80,7 @@ class Monitor:
 
     def start(self, step: int) -> None:
         """The session is ready and stands at global step `step`."""
+        self._table.start(step)
         self._mark(step)
 
     def after_step(self, report: StepReport) -> None:
@@ -152,14 +155,20 @@ class Monitor:
         skipped = f'  skipped records {report.skipped}' if report.skipped else ''
         left_out = f'  steps left out {report.left_out}' if report.left_out else ''
         say(f'{line.format(**record)}{skipped}{left_out}{scale}  time left {left}')
-        path = os.path.join(self._folder, METRICS_FILE)
-        try:
-            with tf.gfile.Open(path, 'a') as file:
-                file.write(json.dumps({**record, 'time': time.time()}) + '\n')
-        except (tf.errors.OpError, OSError) as error:
-            raise folders.cannot_write(path, error) from error
+        self._write_metrics(record)
         if time.monotonic() - self._summary_time >= self._summary_secs:
             self._write_summaries(report, rates)
+
+    def _write_metrics(self, record: Mapping[str, Any]) -> None:
+        """A line of metrics.jsonl. Those of validations have a `kind`, those of steps none."""
+        path = os.path.join(self._folder, METRICS_FILE)
+        timed = {**record, 'time': time.time()}
+        try:
+            with tf.gfile.Open(path, 'a') as file:
+                file.write(json.dumps(timed) + '\n')
+        except (tf.errors.OpError, OSError) as error:
+            raise folders.cannot_write(path, error) from error
+        self._table.add(timed)
 
     def _write_summaries(self, report: StepReport, rates: Mapping[str, float]) -> None:
         """`rates`: of `_rates`."""

@@ -108,15 +108,23 @@ def test_training_with_two_workers_logs_and_saves_once(cache, digits, script, tm
         '--eval_image_size=32',
         *processes.PLAIN,
     ]
-    one = script('eval_image_classifier.py', *evaluation, f'--eval_dir={tmp_path / "one"}').stdout
+
+    def folders(name):
+        return [f'--eval_dir={tmp_path / name}', f'--report_dir={tmp_path / name / "report"}']
+
+    one = script('eval_image_classifier.py', *evaluation, *folders('one')).stdout
     program = str(processes.ROOT / 'eval_image_classifier.py')
-    two = mpirun(cache, program, '--use_horovod', *evaluation, f'--eval_dir={tmp_path / "two"}')
+    two = mpirun(cache, program, '--use_horovod', *evaluation, *folders('two'))
     assert two.count('images: 360/360') == 1
     results = [
         json.loads((tmp_path / part / 'eval_results.json').read_text()) for part in ('one', 'two')
     ]
     assert results[0] == results[1]
     assert f'Accuracy: {results[0]["accuracy"]:.4f}' in one
+    # The rows of both workers are brought together, in the order of the records.
+    for name in ('predictions.csv', 'classes.csv', 'confusion_matrix.csv'):
+        files = [tmp_path / part / 'report' / name for part in ('one', 'two')]
+        assert files[0].read_text() == files[1].read_text(), name
 
 
 @pytest.mark.slow

@@ -14,7 +14,7 @@ _HEAD = (
     '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img" '
     'aria-label="{label}" font-family="system-ui, sans-serif" font-size="13" fill="#222">'
 )
-_WIDTH, _LEFT, _PLOT = 420, 56, 340
+_WIDTH, _LEFT, _PLOT = 430, 78, 330
 _GRID = '#dddddd'
 
 

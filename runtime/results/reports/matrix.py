@@ -15,10 +15,10 @@ from runtime.results.reports.counts import Pairs
 MOST_CLASSES, MOST_GROUPS = 50, 100
 ZOOMED_CLASSES = 20
 _TICKS = 20  # names along a side of groups, at most
-_NAME_WIDTH = 170  # pixels
+_NAME_WIDTH = 150  # pixels
 _WHITE = (255, 255, 255)
 _SCALE = (0.0, 0.01, 0.1, 0.5, 1.0)  # what the bar of colours names
-_SCALE_WIDTH = 110  # pixels: the bar, and its words
+_SCALE_WIDTH = 80  # pixels: the bar, and its words
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,13 +58,14 @@ def zoomed(
 def draw(matrix: Matrix) -> Image.Image:
     """Rows are labels, columns predictions; the colour is the share of the row's images."""
     size = len(matrix.images)
-    cell = next((side for most, side in ((12, 44), (25, 32), (50, 19)) if size <= most), 9)
-    font = text.font(12 if cell >= 12 else 11)
+    cell = next((side for most, side in ((12, 44), (25, 32), (50, 19)) if size <= most), 8)
+    font = text.font(12)
     names = [text.cut(name, font, _NAME_WIDTH) for name in matrix.names]
+    flat = all(text.width(name, font) <= cell - 4 for name in names)
     left = top = max([text.width(name, font) for name in names] + [40]) + 40
     side = size * cell
     height = top + max(side, 220) + 44
-    canvas = Image.new('RGB', (left + side + _SCALE_WIDTH + 40, height), _WHITE)
+    canvas = Image.new('RGB', (left + side + 24 + _SCALE_WIDTH, height), _WHITE)
     pen = ImageDraw.Draw(canvas)
     for row in range(size):
         for column in range(size):
@@ -74,7 +75,10 @@ def draw(matrix: Matrix) -> Image.Image:
         middle = line * cell + cell // 2
         if name:
             pen.text((left - 8, top + middle), name, colours.INK, font, anchor='rm')
-            text.upright(canvas, (left + middle, top - 8), name, font)
+            if flat:
+                pen.text((left + middle, top - 12), name, colours.INK, font, anchor='mm')
+            else:
+                text.upright(canvas, (left + middle, top - 8), name, font)
             if cell < 12:
                 pen.line((left - 5, top + middle, left - 1, top + middle), colours.FAINT)
                 pen.line((left + middle, top - 5, left + middle, top - 1), colours.FAINT)
@@ -86,7 +90,7 @@ def draw(matrix: Matrix) -> Image.Image:
             f'Each line stands for {matrix.classes_in_line} classes and has the name of its first.'
         )
         pen.text((10, height - 16), said, colours.INK, font, anchor='lm')
-    _draw_scale(pen, (left + side + 30, top), font)
+    _draw_scale(pen, (left + side + 24, top), font)
     return canvas
 
 

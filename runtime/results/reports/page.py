@@ -15,7 +15,7 @@ _STYLE = """
 :root { color-scheme: light; }
 * { box-sizing: border-box; }
 body { margin: 0 auto; padding: 1rem; max-width: 76rem; color: #222; background: #fff;
-  font: 16px/1.45 system-ui, sans-serif; overflow-wrap: anywhere; }
+  font: 16px/1.45 system-ui, sans-serif; overflow-wrap: break-word; }
 h1 { font-size: 1.5rem; margin: .5rem 0; } h2 { font-size: 1.2rem; margin: 2.2rem 0 .5rem; }
 h3 { font-size: 1rem; margin: 1rem 0 .3rem; }
 p { margin: .4rem 0; max-width: 46rem; } .faint { color: #595959; font-size: .875rem; }
@@ -34,12 +34,15 @@ th, td { padding: .2rem .5rem; border-bottom: 1px solid #ddd; text-align: left;
   vertical-align: top; }
 th { border-bottom: 2px solid #999; } .n { text-align: right; font-variant-numeric: tabular-nums;
   overflow-wrap: normal; white-space: nowrap; }
-td { min-width: 3rem; }
+td:not(.n), th:not(.n) { min-width: 5.5rem; }
 .mistakes { display: grid; gap: 1rem;
   grid-template-columns: repeat(auto-fill, minmax(9.5rem, 1fr)); }
-figure { margin: 0; } figure img { width: 100%; display: block; image-rendering: auto; }
+figure { margin: 0; min-width: 0; } figure img { width: 100%; display: block; }
 figcaption { font-size: .8125rem; line-height: 1.35; } figcaption b { font-weight: 600; }
+figcaption .faint { font-size: .75rem; overflow-wrap: anywhere; }
 """
+# By which a page is known as a report.
+MARK = '<meta name="generator" content="tf-slim-suite report">'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,7 +77,7 @@ def render(content: Content) -> str:
     parts = [
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f'<title>{_words(content.title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>',
+        f'{MARK}\n<title>{_words(content.title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>',
         f'<h1>{_words(content.title)}</h1>',
         *(f'<p class="faint">{_words(line)}</p>' for line in content.about),
         '<div class="tiles">',
@@ -166,10 +169,14 @@ def _figure(mistake: sheet.Mistake) -> str:
     source = _data('jpeg', sheet.as_jpeg(mistake.picture))
     return (
         f'<figure><img alt="{_words(mistake.image)}" src="{source}"><figcaption>'
-        f'is <b>{_words(mistake.label)}</b> {_words(sheet.percent(mistake.label_probability))}<br>'
-        f'seen as <b>{_words(mistake.predicted)}</b> {_words(sheet.percent(mistake.probability))}'
+        f'is <b>{_words(mistake.label)}</b> {_share(mistake.label_probability)}<br>'
+        f'seen as <b>{_words(mistake.predicted)}</b> {_share(mistake.probability)}'
         f'<br><span class="faint">{_words(mistake.image)}</span></figcaption></figure>'
     )
+
+
+def _share(probability: float) -> str:
+    return html.escape(sheet.percent(probability)).replace(' ', '&nbsp;')
 
 
 def _data(kind: str, content: bytes) -> str:

@@ -10,9 +10,17 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 
 from runtime import folders
-from runtime.results import tables
-from runtime.results.reports import calibration, counts, diagrams, matrix, page, sheet
-from runtime.results.reports.rows import NONE, Rows
+from runtime.results.reports import (
+    calibration,
+    counts,
+    csv_files,
+    diagrams,
+    matrix,
+    page,
+    sheet,
+)
+from runtime.results.reports.names import Names
+from runtime.results.reports.rows import Rows
 from slim import errors
 
 PAGE = 'index.html'
@@ -32,36 +40,19 @@ FILES = {
 _LARGEST_SQUARE = 2000
 # Tables of the page have so many lines, from either end where there are more.
 _ALL_SHOWN, _ENDS, _PAIRS = 50, 15, 20
-_LONGEST_NAME = 60
 
 
-class Names:
-    """What classes and images are called."""
-
-    def __init__(self, dataset: Any, classes: int, labels_offset: int) -> None:
-        """`dataset`: a `datasets.dataset.Dataset`."""
-        self._dataset = dataset
-        self.labels = [place + labels_offset for place in range(classes)]
-        known = dataset.labels_to_names or {}
-        self.classes = [known.get(label, '') for label in self.labels]
-        self.shown = [
-            errors.shortened(name, _LONGEST_NAME) if name else str(label)
-            for label, name in zip(self.labels, self.classes, strict=True)
-        ]
-
-    def files(self, rows: Rows) -> list[str]:
-        """The record file of each row, without its folder."""
-        files = [os.path.basename(path) for path in self._dataset.data_sources]
-        return [files[number] for number in rows.files.tolist()]
-
-    def images(self, rows: Rows) -> list[str]:
-        """The name of each image; its file and number where the record has none."""
-        return [
-            name.decode(errors='backslashreplace') or f'{file}:{number}'
-            for name, file, number in zip(
-                rows.names.tolist(), self.files(rows), rows.records.tolist(), strict=True
+def check_folder(folder: str) -> None:
+    """OutputError where no report can be written: before an evaluation of hours. Makes nothing."""
+    folders.check_writable(folder, 'report_dir')
+    path = os.path.join(folder, PAGE)
+    if tf.gfile.Exists(path):
+        with tf.gfile.Open(path, 'rb') as file:
+            begin = file.read(1000)
+        if page.MARK.encode() not in begin:
+            raise errors.OutputError(
+                f'--report_dir={folder}: {PAGE} there is no report and would be lost; give another'
             )
-        ]
 
 
 def write(
@@ -120,9 +111,9 @@ def _contents(
     drawn = sheet.as_png(matrix.draw(whole))
     matrices = [('All classes', _about_matrix(whole), drawn)]
     files = ['classes.csv', 'confusion_matrix.png', 'confused_pairs.csv', 'calibration.csv']
-    yield 'classes.csv', _csv(_CLASS_COLUMNS, _class_rows(counted, names))
+    yield 'classes.csv', csv_files.classes(counted, names)
     if len(names.labels) <= _LARGEST_SQUARE:
-        yield 'confusion_matrix.csv', _square(pairs, names)
+        yield 'confusion_matrix.csv', csv_files.square(pairs, names)
         files.append('confusion_matrix.csv')
     yield 'confusion_matrix.png', drawn
     confused = counts.most_confused(pairs, matrix.ZOOMED_CLASSES)
@@ -133,14 +124,14 @@ def _contents(
         matrices.append((f'{len(confused)} classes', said, drawn))
         yield 'confusion_zoom.png', drawn
         files.append('confusion_zoom.png')
-    yield 'confused_pairs.csv', _csv(_PAIR_COLUMNS, _pair_rows(pairs, counted, names))
+    yield 'confused_pairs.csv', csv_files.confused(pairs, counted, names)
     if mistakes:
         yield 'worst_mistakes.png', sheet.as_png(sheet.draw(mistakes))
         files.append('worst_mistakes.png')
-    yield 'calibration.csv', _csv(_BIN_COLUMNS, _bin_rows(calibrated))
+    yield 'calibration.csv', csv_files.calibrated(calibrated)
     diagram = diagrams.reliability(calibrated)
     yield 'reliability.svg', diagram.encode()
-    yield 'predictions.csv', _csv(_prediction_columns(rows), _prediction_rows(rows, names))
+    yield 'predictions.csv', csv_files.predictions(rows, names)
     files += ['reliability.svg', 'predictions.csv']
 
     accuracies = counted.recall[counted.images > 0]
@@ -190,25 +181,6 @@ def _tiles(
     ]
 
 
-_CLASS_COLUMNS = (
-    *('label', 'class', 'images', 'predicted', 'correct', 'accuracy', 'precision', 'recall'),
-    *('f1', 'recall_5', 'not_finite'),
-)
-
-
-def _class_rows(counted: counts.Counts, names: Names) -> Iterator[Sequence[Any]]:
-    columns = (counted.images, counted.predicted, counted.correct)
-    shares = (counted.recall, counted.precision, counted.recall, counted.f1, counted.recall_5)
-    for place, (label, name) in enumerate(zip(names.labels, names.classes, strict=True)):
-        yield (
-            label,
-            name,
-            *(int(column[place]) for column in columns),
-            *(_share(float(share[place])) for share in shares),
-            int(counted.not_finite[place]),
-        )
-
-
 def _class_tables(counted: counts.Counts, names: Names) -> list[page.Table]:
     """All classes, or those from either end, by their accuracy."""
     accuracy = counted.recall
@@ -247,32 +219,6 @@ def _about_matrix(whole: matrix.Matrix) -> str:
     )
 
 
-def _square(pairs: counts.Pairs, names: Names) -> bytes:
-    """Names of the classes, or labels, in the first line and column."""
-    classes = len(names.labels)
-    dense = pairs.matrix(np.arange(classes), classes)
-    named = [name or label for name, label in zip(names.classes, names.labels, strict=True)]
-    rows = ((name, *row.tolist()) for name, row in zip(named, dense, strict=True))
-    return _csv(('label \\ predicted', *named), rows)
-
-
-_PAIR_COLUMNS = ('label', 'class', 'predicted', 'predicted_class', 'images', 'share_of_label')
-
-
-def _pair_rows(
-    pairs: counts.Pairs, counted: counts.Counts, names: Names
-) -> Iterator[Sequence[Any]]:
-    wrong = pairs.mistakes
-    for label, predicted, images in zip(
-        wrong.labels.tolist(), wrong.predicted.tolist(), wrong.images.tolist(), strict=True
-    ):
-        yield (
-            *(names.labels[label], names.classes[label]),
-            *(names.labels[predicted], names.classes[predicted]),
-            *(images, _share(images / int(counted.images[label]))),
-        )
-
-
 def _pair_table(pairs: counts.Pairs, counted: counts.Counts, names: Names) -> page.Table:
     wrong = pairs.mistakes
     rows = [
@@ -294,18 +240,6 @@ def _pair_table(pairs: counts.Pairs, counted: counts.Counts, names: Names) -> pa
     return page.Table('The most frequent mistakes', columns, rows, more)
 
 
-_BIN_COLUMNS = ('above', 'up_to', 'images', 'confidence', 'accuracy')
-
-
-def _bin_rows(found: calibration.Calibration) -> Iterator[Sequence[Any]]:
-    for number in range(calibration.BINS):
-        yield (
-            *(_share(end / calibration.BINS) for end in (number, number + 1)),
-            int(found.images[number]),
-            *(_share(float(part[number])) for part in (found.confidence, found.accuracy)),
-        )
-
-
 def _bin_table(found: calibration.Calibration) -> page.Table:
     rows = [
         (
@@ -320,50 +254,3 @@ def _bin_table(found: calibration.Calibration) -> page.Table:
     return page.Table(
         'By confidence', ('probability', '#images', '#mean probability', '#accuracy'), rows
     )
-
-
-def _prediction_columns(rows: Rows) -> list[str]:
-    columns = ['image', 'file', 'record', 'label', 'class', 'correct', 'place', 'probability']
-    for number in range(1, rows.classes.shape[1] + 1):
-        columns += [f'predicted_{number}', f'class_{number}', f'probability_{number}']
-    return columns
-
-
-def _prediction_rows(rows: Rows, names: Names) -> Iterator[Sequence[Any]]:
-    told = zip(
-        names.images(rows),
-        names.files(rows),
-        rows.records.tolist(),
-        rows.labels.tolist(),
-        rows.right.tolist(),
-        rows.places.tolist(),
-        rows.truth.tolist(),
-        rows.classes.tolist(),
-        rows.probabilities.tolist(),
-        strict=True,
-    )
-    for image, file, record, label, right, place, truth, classes, shares in told:
-        finite = classes[0] != NONE
-        row: list[Any] = [
-            image,
-            file,
-            record,
-            names.labels[label],
-            names.classes[label],
-            int(right),
-        ]
-        row += [place + 1, _share(truth)] if finite else ['', '']
-        for predicted, share in zip(classes, shares, strict=True):
-            known = (names.labels[predicted], names.classes[predicted], _share(share))
-            row += known if finite else ['', '', '']
-        yield row
-
-
-def _share(value: float) -> str:
-    """Six digits; nothing for what is not defined."""
-    return '' if np.isnan(value) else f'{value:.6g}'
-
-
-def _csv(columns: Sequence[str], rows: Iterator[Sequence[Any]]) -> bytes:
-    # Halves of characters, which names of files may have, cannot be written as they are.
-    return (tables.as_csv(columns, rows) + '\n').encode(errors='backslashreplace')
