@@ -125,4 +125,4 @@ def _draw_scale(pen: ImageDraw.ImageDraw, at: tuple[int, int], font: text.Font) 
     for share in _SCALE:
         height = y + 24 + round(length * (1 - share**0.5))
         pen.line((x + 15, height, x + 19, height), colours.FAINT)
-        pen.text((x + 24, height), f'{share:.0%}', colours.INK, font, anchor='lm')
+        pen.text((x + 24, height), f'{share * 100:.0f} %', colours.INK, font, anchor='lm')

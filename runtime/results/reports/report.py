@@ -241,9 +241,10 @@ def _pair_table(pairs: counts.Pairs, counted: counts.Counts, names: Names) -> pa
 
 
 def _bin_table(found: calibration.Calibration) -> page.Table:
+    width = 100 / calibration.BINS
     rows = [
         (
-            f'{number / calibration.BINS:.1%} to {(number + 1) / calibration.BINS:.1%}',
+            f'{width * number:.1f} to {width * (number + 1):.1f} %',
             f'{int(found.images[number]):,}',
             page.number(float(found.confidence[number]), 3),
             page.number(float(found.accuracy[number]), 3),
