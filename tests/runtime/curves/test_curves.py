@@ -109,6 +109,8 @@ def test_pictures_of_one_run_and_of_several(tmp_path):
         drawn = [tuple(bytes.fromhex(colour[1:])) in colours for colour in drawing._COLOURS[:3]]
         assert drawn == [True, len(runs) == 2, False]
         sizes.append(picture.size)
+    lines = {title: len(lines) for title, lines in drawing._panels(several)}
+    assert lines == {'loss': 3, 'learning rate': 2, 'accuracy': 2}
     # The second has a row for the accuracy.
     assert sizes[0][0] == sizes[1][0] and sizes[1][1] > 1.4 * sizes[0][1]
     assert drawing.draw([alone], 'svg').startswith(b'<?xml')

@@ -72,6 +72,7 @@ def made_up():
     logits[np.arange(IMAGES), labels] += 1.5
     labels[:2], logits[:2] = [0, 3], 1.0  # All alike: wrong, whatever the label.
     labels[2], logits[2] = 1, [-9, 0, -9, -9, -9, 1e-9, -9]  # Alike as probabilities alone.
+    labels[5], logits[5] = 0, [-9, 0, 1e-9, -9, -9, -9, -9]
     logits[3, 4], logits[4, 0] = np.nan, np.inf
     kept, sums = collected(logits, labels)
     return logits, labels, kept.rows, sums
@@ -129,6 +130,10 @@ def test_counts_are_those_of_numpy(made_up):
     np.testing.assert_array_equal(counted.predicted, dense.sum(axis=0))
     np.testing.assert_array_equal(counted.not_finite, counted.images - dense.sum(axis=1))
     assert np.isnan(counted.recall[-1])
+    found_once = counted.predicted > 0
+    np.testing.assert_allclose(
+        counted.precision[found_once], np.diag(dense)[found_once] / dense.sum(axis=0)[found_once]
+    )
     precision, recall = counted.precision[0], counted.recall[0]
     assert counted.f1[0] == pytest.approx(2 * precision * recall / (precision + recall))
     first = pairs.mistakes
