@@ -4,7 +4,8 @@
   mpirun -np 2 python3 eval_image_classifier.py --use_horovod ...
 
 With --eval_interval_secs it follows a run, and evaluates each checkpoint as it comes.
-Prints `images: N/N`, Accuracy and Recall_5; --eval_dir gets them as JSON and TensorBoard summaries.
+Prints `images: N/N`, Accuracy and Recall_5; --eval_dir gets them as JSON and TensorBoard summaries;
+--report_dir gets a report: classes, confusions, the worst mistakes, calibration, every prediction.
 Network, preprocessing, image size and labels are those that the checkpoint was trained with, where
 the file beside it (PREFIX.json) says so.
 Exit codes: 0 done, 1 failure, 2 wrong command line, 3 data, 5 device.
@@ -12,6 +13,7 @@ Exit codes: 0 done, 1 failure, 2 wrong command line, 3 data, 5 device.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Collection
 
 from runtime import app, flags, options, startup
@@ -52,6 +54,7 @@ def evaluate(
     from runtime import folders, lookup
     from runtime.checkpoints import settling
     from runtime.results import evaluation_graph, evaluator
+    from runtime.results.reports import report, rows
     from runtime.workers import agreement
 
     # Everything that can be wrong is looked up before anything is built or written.
@@ -66,6 +69,9 @@ def evaluate(
     agreement.check_flags(cluster, chosen, parts.dataset.num_samples)
     doubt = settling.check_dataset(about, parts.dataset)
     agreement.on_rank_0(cluster, lambda: folders.check_writable(run.eval_dir, 'eval_dir'))
+    if run.report_dir:
+        report_dir = run.report_dir
+        agreement.on_rank_0(cluster, lambda: report.check_folder(report_dir))
     if cluster.rank == 0:
         print('\n'.join(filter(None, [str(runtime), parts.input_note, doubt])), flush=True)
 
@@ -84,10 +90,18 @@ def evaluate(
             run.master,
             runtime.xla,
         )
+    about = evaluator.facts(chosen, parts, share)
     if cluster.rank == 0:
-        evaluator.publish(result, run.eval_dir, evaluator.facts(chosen, parts, share))
+        evaluator.publish(result, run.eval_dir, about)
+    kept = rows.gather(cluster, share.kept if share else None) if run.report_dir else None
+    if cluster.rank == 0:
         if chosen.input.max_num_batches is None and chosen.input.on_data_error != 'skip':
             evaluator.check_complete(result.images, result.expected_images)
+        if run.report_dir and kept:
+            told = {**dataclasses.asdict(result), **about}
+            offset = chosen.dataset.labels_offset
+            classes = parts.network.num_classes
+            report.write(run.report_dir, kept, parts.dataset, classes, offset, told)
     return 0
 
 

@@ -39,9 +39,19 @@ def train(chosen: options.Training, runtime: startup.Runtime) -> int:
 
     from runtime import lookup
     from runtime.checkpoints import sidecar
+    from runtime.curves import at_the_end
     from runtime.input import mixing
     from runtime.results import validator
-    from runtime.training import announcement, graph, looks, loop, run_file, schedules, validation
+    from runtime.training import (
+        announcement,
+        graph,
+        looks,
+        loop,
+        monitor,
+        run_file,
+        schedules,
+        validation,
+    )
     from runtime.workers import agreement
 
     # Everything that can be wrong is looked up before anything is built or written.
@@ -82,7 +92,7 @@ def train(chosen: options.Training, runtime: startup.Runtime) -> int:
         announcement.fine_tuning(
             start, chosen, lookup.shown(chosen.network.model_name, parts.network)
         )
-        return loop.run(
+        exit_code = loop.run(
             chosen,
             length,
             start,
@@ -103,6 +113,9 @@ def train(chosen: options.Training, runtime: startup.Runtime) -> int:
             validations=validations,
             seen=looks.add(chosen, batches.images, clones[0].outputs, step.fetches),
         )
+    if cluster.rank == 0 and exit_code == 0 and chosen.run.plot_curves:
+        at_the_end.draw(chosen.run.train_dir, monitor.say)
+    return exit_code
 
 
 if __name__ == '__main__':

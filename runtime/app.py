@@ -18,8 +18,12 @@ _LONGEST_NAME = 100
 _HELP_FLAGS = frozenset({'-h', '--h', '-help', '--help', '--helpshort', '--helpfull'})
 
 
-def run(main: Callable[[], int | None], argv: Sequence[str] | None = None) -> None:
+def run(
+    main: Callable[..., int | None], argv: Sequence[str] | None = None, words: bool = False
+) -> None:
     """Parses the command line, calls `main` and exits with its code.
+
+    With `words` the command line may have words beside its flags, which `main` gets as a list.
 
     Exit codes: 0 success, 1 failure, 2 a wrong command line, 3 data, 4 a loss that is not finite,
     5 device, 128 + n ended by signal n. An expected failure (`slim.errors`) is one line on standard
@@ -36,8 +40,8 @@ def run(main: Callable[[], int | None], argv: Sequence[str] | None = None) -> No
         print(_help_text(program))
         sys.exit(0)
     try:
-        parse_flags(argv)
-        sys.exit(main())
+        found = parse_flags(argv, words=words)
+        sys.exit(main(found) if words else main())
     except errors.SuiteError as error:
         print(f'{program}: error: {errors.printable(str(error))}', file=sys.stderr)
         sys.exit(error.exit_code)
@@ -51,8 +55,13 @@ def end_with_the_reader() -> None:
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
 
 
-def parse_flags(argv: Sequence[str], known: flags.FlagValues = flags.FLAGS) -> None:
-    """Parses into `known`; unknown flags, wrong values and stray words are a UsageError."""
+def parse_flags(
+    argv: Sequence[str], known: flags.FlagValues = flags.FLAGS, words: bool = False
+) -> list[str]:
+    """Parses into `known`; unknown flags and wrong values are a UsageError.
+
+    So are words that are no flags, unless `words` are wanted; these are returned.
+    """
     for word in argv[1:]:
         # absl looks for names that are alike, by recursion over their letters.
         name = word.split('=')[0]
@@ -67,11 +76,12 @@ def parse_flags(argv: Sequence[str], known: flags.FlagValues = flags.FLAGS) -> N
     except (flags.Error, ValueError) as error:  # A ValueError: `--noFLAG=value`.
         message = errors.shortened(' '.join(str(error).split()), _LONGEST_MESSAGE)
         raise errors.UsageError(f'{message} {_HELP}') from error
-    if len(rest) > 1:
+    if len(rest) > 1 and not words:
         raise errors.UsageError(
             f'Unexpected argument {errors.shortened(repr(rest[1]), 80)}: every option is a flag, '
             f'--name=value {_HELP}'
         )
+    return rest[1:]
 
 
 def _unknown_flag(error: flags.UnrecognizedFlagError, known: flags.FlagValues) -> str:

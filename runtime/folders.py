@@ -68,8 +68,13 @@ def cannot_write(path: str, error: BaseException) -> errors.OutputError:
 
 def write_text(path: str, content: str) -> None:
     """A text file that is there whole or not at all. OutputError where it cannot be written."""
+    write_bytes(path, content.encode())
+
+
+def write_bytes(path: str, content: bytes) -> None:
+    """A file that is there whole or not at all. OutputError where it cannot be written."""
     try:
-        with tf.gfile.Open(path + '.partial', 'w') as file:
+        with tf.gfile.Open(path + '.partial', 'wb') as file:
             file.write(content)
         tf.gfile.Rename(path + '.partial', path, overwrite=True)
     except (tf.errors.OpError, OSError) as error:

@@ -117,27 +117,30 @@ def evaluation_batches(
     preprocess: Callable[..., tf.Tensor],
     batch: BatchFormat,
     skip_damaged: bool = False,
+    placed: bool = False,
 ) -> tf.data.Dataset:
     """Every record exactly once: (images [b, s, s, c], labels int64 [b], real bool [b]).
 
     The last batch is filled up with images for which `real` is false, so that all shapes are
-    static. With `skip_damaged` records that cannot be used are left out.
+    static. With `skip_damaged` records that cannot be used are left out. With `placed` the batch
+    ends with where its records are, without filling: indices of files and numbers in them, int64
+    [n], and the names that the records have for their images, string [n].
     """
 
     @as_written
-    def example(place: Any, record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        del place
-        return _example(records, preprocess, batch, record)
+    def example(place: Any, record: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        made = _example(records, preprocess, batch, record)
+        return (*made, *place, records.parse(record)['filename']) if placed else made
 
     @as_written
-    def fill_up(images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    def fill_up(images: tf.Tensor, labels: tf.Tensor, *told: tf.Tensor) -> tuple[tf.Tensor, ...]:
         count = tf.shape(labels)[0]
         missing = batch.batch_size - count
         filled = tf.pad(images, [[0, missing], [0, 0], [0, 0], [0, 0]])
         filled.set_shape([batch.batch_size, *images.shape[1:]])
         labels = tf.ensure_shape(tf.pad(labels, [[0, missing]]), [batch.batch_size])
         filled = tf.cast(filled, batch.image_type)
-        return filled, labels, tf.range(batch.batch_size) < count
+        return filled, labels, tf.range(batch.batch_size) < count, *told
 
     in_order = record_order.all_records(records.data_sources, skip_damaged, records.compressions)
     examples = _map(in_order, example, batch, skip_damaged)

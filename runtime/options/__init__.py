@@ -29,6 +29,7 @@ from runtime.options.machine import (
     WorkerOptions,
 )
 from runtime.options.network import AverageOptions, NetworkOptions, TrainingNetworkOptions
+from runtime.options.plotting import Plotting
 from runtime.options.prediction import (
     PREDICTION_FORMATS,
     Prediction,
@@ -74,6 +75,7 @@ __all__ = [
     'LaunchOptions',
     'NetworkOptions',
     'OptimizerOptions',
+    'Plotting',
     'Prediction',
     'PredictionInputOptions',
     'PredictionRunOptions',

@@ -20,6 +20,12 @@ class EvaluationRunOptions:
     eval_dir: str = option(
         '/tmp/tfmodel/eval/', 'folder of the result as JSON and summaries', path='written'
     )
+    report_dir: str | None = option(
+        None,
+        'folder of a report: index.html, tables and pictures of classes, confusions, mistakes and '
+        'calibration, and the predictions of every image; default: none',
+        path='written',
+    )
     master: str = option('', 'TensorFlow session target; empty computes in this process')
     eval_interval_secs: int | None = option(
         None,

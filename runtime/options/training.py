@@ -134,6 +134,10 @@ class TrainingRunOptions:
     keep_checkpoint_max: int = option(
         5, 'checkpoints to keep, the newest ones; 0 keeps all', at_least=0
     )
+    plot_curves: bool = option(
+        True,
+        'at the end of a run draw its curves into curves.png, where the extra `plot` is installed',
+    )
     strict_resume: bool = option(
         False, 'stop where the newest checkpoint is damaged; off: resume from the one before'
     )

@@ -13,6 +13,7 @@ from runtime.checkpoints import weights
 from runtime.devices import precision
 from runtime.input import inputs
 from runtime.results import evaluator
+from runtime.results.reports import rows
 from runtime.training import classification
 
 
@@ -23,6 +24,7 @@ class Counting:
     counts: classification.Counts  # of the next batch
     start: tf.Operation  # the records begin with the first one again
     explain: evaluator.Explain
+    kept: rows.Collector | None = None  # which gets the rows of each batch
 
 
 def add_share(
@@ -50,13 +52,15 @@ def add_share(
     )
     if not part.files:
         return None
-    counting = add_counts(chosen, parts, runtime, part.files)
+    with_rows = bool(chosen.run.report_dir)
+    counting = add_counts(chosen, parts, runtime, part.files, with_rows)
     tf.add_to_collection(tf.GraphKeys.TABLE_INITIALIZERS, counting.start)
     return evaluator.Share(
         counting.counts,
         weights.of_checkpoint(checkpoint, chosen.averages.moving_average_decay),
         part.max_batches,
         counting.explain,
+        counting.kept,
     )
 
 
@@ -65,10 +69,11 @@ def add_counts(
     parts: Any,
     runtime: startup.Runtime,
     files: Sequence[str],
+    with_rows: bool = False,
 ) -> Counting:
     """Adds input and network to the default graph, for some of the record files.
 
-    Arguments otherwise as for `add_share`.
+    Arguments otherwise as for `add_share`; `with_rows` keeps what a report needs of each image.
     """
     flags = chosen.input
     records = parts.dataset.only(files)
@@ -81,18 +86,27 @@ def add_counts(
     )
     with tf.device('/device:CPU:0'):
         pipeline = inputs.evaluation_batches(
-            records, parts.preprocess, batch, skip_damaged=flags.on_data_error == 'skip'
+            records,
+            parts.preprocess,
+            batch,
+            skip_damaged=flags.on_data_error == 'skip',
+            placed=with_rows,
         )
         iterator = tf.data.make_initializable_iterator(pipeline)
-        images, labels, real = iterator.get_next()
+        images, labels, real, *told = iterator.get_next()
     with tf.device(runtime.device.name):
         network_fn = precision.adapt_network(
             runtime.device.kind, runtime.dtype, parts.network.function
         )
         logits, _ = network_fn(images)
         counts = classification.count_correct(logits, labels, real)
+        kept = None
+        if with_rows:
+            positions = [parts.dataset.data_sources.index(file) for file in files]
+            kept = rows.Collector(rows.of_batch(logits, labels, told), positions)
     return Counting(
         counts,
         iterator.initializer,
         lambda error, batches: inputs.explain_evaluation(error, records, batch, batches),
+        kept,
     )

@@ -57,6 +57,7 @@ class Share:
     weights: weights.Weights  # to restore
     max_batches: int | None = None
     explain: Explain | None = None  # None: in TensorFlow's words
+    kept: Any = None  # a reports.rows.Collector, which gets the rows of each batch
 
 
 def evaluate(
@@ -121,7 +122,7 @@ def _count(
     with session:
         session.run(tf.tables_initializer())
         files.restore(share.weights.saver, session, checkpoint)
-        batches = each_batch(session, share.counts, share.explain, compiled, told)
+        batches = each_batch(session, share.counts, share.explain, compiled, told, share.kept)
         counted = list(itertools.islice(batches, share.max_batches))
     return summed(counted)
 
@@ -142,6 +143,7 @@ def each_batch(
     explain: Explain | None,
     compiled: bool = False,
     told: bool = False,
+    kept: Any = None,
 ) -> Iterator[tuple[float, ...]]:
     """`Counts.all` of one batch after the other, until the records end.
 
@@ -151,6 +153,7 @@ def each_batch(
       explain: puts an error of the records into words.
       compiled: XLA compiles the first batch.
       told: this is said.
+      kept: a reports.rows.Collector, which gets the rows of each batch.
 
     Raises:
       DataError: a record that cannot be used.
@@ -162,7 +165,9 @@ def each_batch(
             begun = time.monotonic()
         try:
             with startup.without_xla_chatter(compiled and first):
-                images, top_1, top_5, loss = session.run(counts.all)
+                (images, top_1, top_5, loss), rows = session.run(
+                    (counts.all, kept.tensors if kept else ())
+                )
         except tf.errors.OutOfRangeError:
             return  # The records have ended.
         except (tf.errors.InvalidArgumentError, tf.errors.DataLossError) as error:
@@ -172,6 +177,8 @@ def each_batch(
             raise errors.DataError(explained or input_errors.message(error)) from error
         if told and first:
             monitor.say(f'the first batch took {time.monotonic() - begun:.1f} s')
+        if kept:
+            kept.take(rows)
         yield int(images), int(top_1), int(top_5), float(loss)
 
 

@@ -63,14 +63,35 @@ class Counts:
 def count_correct(logits: Any, labels: Any, real: Any) -> Counts:
     """Counts over the images of a batch for which `real` is true.
 
-    A label's place is the worst that its logit allows: every other class with a logit as high
-    stands before it. So what a network cannot tell apart does not count in its favour; logits
-    without ties have the places of a sort. Images with a logit that is not finite are wrong.
+    Images with a logit that is not finite are wrong.
 
     Args:
       logits: float [b, classes].
       labels: int64 [b].
       real: bool [b]; false for the filling of the last batch.
+    """
+    place, finite = places(logits, labels)
+
+    def count(flags: Any) -> Any:
+        return tf.reduce_sum(tf.cast(flags & real, tf.int64))
+
+    top_1, top_5 = (place < 1) & finite, (place < 5) & finite
+    logits = tf.cast(logits, tf.float32)
+    losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits)
+    losses = tf.where(real, tf.cast(losses, tf.float64), tf.zeros_like(losses, tf.float64))
+    return Counts(count(tf.ones_like(real)), count(top_1), count(top_5), tf.reduce_sum(losses))
+
+
+def places(logits: Any, labels: Any) -> tuple[Any, Any]:
+    """The place of each label, int32 [b] from 0, and whether all logits of the image are finite.
+
+    A label's place is the worst that its logit allows: every other class with a logit as high
+    stands before it. So what a network cannot tell apart does not count in its favour; logits
+    without ties have the places of a sort.
+
+    Args:
+      logits: float [b, classes].
+      labels: int64 [b].
     """
     logits = tf.cast(logits, tf.float32)
     classes = int(logits.shape[-1])
@@ -79,11 +100,4 @@ def count_correct(logits: Any, labels: Any, real: Any) -> Counts:
     before = tf.logical_and(logits >= own[:, tf.newaxis], tf.logical_not(own_class))
     place = tf.reduce_sum(tf.cast(before, tf.int32), axis=-1)
     finite = tf.reduce_all(tf.math.is_finite(logits), axis=-1)
-
-    def count(flags: Any) -> Any:
-        return tf.reduce_sum(tf.cast(flags & real, tf.int64))
-
-    top_1, top_5 = (place < 1) & finite, (place < 5) & finite
-    losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits)
-    losses = tf.where(real, tf.cast(losses, tf.float64), tf.zeros_like(losses, tf.float64))
-    return Counts(count(tf.ones_like(real)), count(top_1), count(top_5), tf.reduce_sum(losses))
+    return place, finite

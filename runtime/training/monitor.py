@@ -16,6 +16,7 @@ from typing import Any
 import tensorflow.compat.v1 as tf
 
 from runtime import folders
+from runtime.curves import summary_file
 from runtime.training import doubts, event_file, schedules, validation
 from runtime.workers import worlds
 from slim import errors, status_line
@@ -81,6 +82,7 @@ class Monitor:
         self._summary_time = -float('inf')
         self._summaries = event_file.EventFile(folder)
         self._validations: event_file.EventFile | None = None
+        self._table = summary_file.SummaryFile(folder)
         self._doubts = doubts.Doubts(length.total_steps)
         self._any_step_seen = False
         self._waited = 0.0
@@ -96,6 +98,7 @@ class Monitor:
 
     def start(self, step: int) -> None:
         """The session is ready and stands at global step `step`."""
+        self._table.start(step)
         self._mark(step)
 
     def after_step(self, report: StepReport) -> None:
@@ -252,11 +255,13 @@ class Monitor:
     def _write_metrics(self, record: Mapping[str, Any]) -> None:
         """A line of metrics.jsonl. Those of validations have a `kind`, those of steps none."""
         path = os.path.join(self._folder, METRICS_FILE)
+        timed = {**record, 'time': time.time()}
         try:
             with tf.gfile.Open(path, 'a') as file:
-                file.write(json.dumps({**record, 'time': time.time()}) + '\n')
+                file.write(json.dumps(timed) + '\n')
         except (tf.errors.OpError, OSError) as error:
             raise folders.cannot_write(path, error) from error
+        self._table.add(timed)
 
     def _write_summaries(self, report: StepReport, rates: Mapping[str, float]) -> None:
         """`rates`: of `_rates`."""

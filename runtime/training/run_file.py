@@ -33,7 +33,7 @@ _FREE = frozenset(
         # Where things are, how often they are written, and what a resumed run does not look at.
         *('train_dir', 'dataset_dir', 'checkpoint_path', 'checkpoint_exclude_scopes'),
         *('ignore_missing_vars', 'log_every_n_steps', 'save_summaries_secs', 'save_interval_secs'),
-        *('save_interval_steps', 'keep_checkpoint_max', 'strict_resume', 'master'),
+        *('save_interval_steps', 'keep_checkpoint_max', 'strict_resume', 'master', 'plot_curves'),
         # How fast the same images come, and how workers are watched.
         *(
             'num_preprocessing_threads',

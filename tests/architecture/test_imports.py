@@ -32,6 +32,7 @@ ROOTS = (
     'export_inference_graph',
     'inspect_network',
     'predict_image',
+    'plot_runs',
     'download_and_convert_data',
     'doctor',
 )
@@ -71,6 +72,8 @@ ALLOWED = {
     'runtime/checkpoints': _BASE,
     'runtime/workers': (*_BASE, 'runtime.devices', 'runtime.checkpoints'),
     'runtime/input': _BASE,
+    # What runs have written, as tables and curves.
+    'runtime/curves': _BASE,
     'runtime/startup': ('runtime.options', 'runtime.devices', 'runtime.workers'),
     'runtime/training': (
         *_BASE,
@@ -79,6 +82,7 @@ ALLOWED = {
         'runtime.checkpoints',
         'runtime.workers',
         'runtime.input',
+        'runtime.curves',
         'deployment',
     ),
     'runtime/results': (

@@ -24,13 +24,23 @@ SCRIPTS = [
     'doctor.py',
     'inspect_network.py',
     'predict_image.py',
+    'plot_runs.py',
 ]
 
 
 @pytest.mark.parametrize('name', SCRIPTS)
 def test_help_needs_no_tensorflow_no_card_and_no_data(script, name, tmp_path):
     (tmp_path / 'poison').mkdir()
-    for package in ('tensorflow', 'tf_slim', 'horovod', 'sklearn', 'PIL', 'numpy', 'google_crc32c'):
+    for package in (
+        'tensorflow',
+        'tf_slim',
+        'horovod',
+        'sklearn',
+        'PIL',
+        'numpy',
+        'google_crc32c',
+        'matplotlib',
+    ):
         (tmp_path / 'poison' / f'{package}.py').write_text('raise SystemExit("imported")')
     poisoned = {'PYTHONPATH': str(tmp_path / 'poison')}.items()
     shown = script(name, '--help', environment=poisoned, fresh=True)

@@ -1,5 +1,6 @@
 """Two real workers under mpirun: same weights, averaged gradients, one writer."""
 
+import csv
 import json
 import os
 import re
@@ -108,15 +109,32 @@ def test_training_with_two_workers_logs_and_saves_once(cache, digits, script, tm
         '--eval_image_size=32',
         *processes.PLAIN,
     ]
-    one = script('eval_image_classifier.py', *evaluation, f'--eval_dir={tmp_path / "one"}').stdout
+
+    def folders(name):
+        return [f'--eval_dir={tmp_path / name}', f'--report_dir={tmp_path / name / "report"}']
+
+    one = script('eval_image_classifier.py', *evaluation, *folders('one')).stdout
     program = str(processes.ROOT / 'eval_image_classifier.py')
-    two = mpirun(cache, program, '--use_horovod', *evaluation, f'--eval_dir={tmp_path / "two"}')
+    two = mpirun(cache, program, '--use_horovod', *evaluation, *folders('two'))
     assert two.count('images: 360/360') == 1
     results = [
         json.loads((tmp_path / part / 'eval_results.json').read_text()) for part in ('one', 'two')
     ]
     assert results[0] == results[1]
     assert f'Accuracy: {results[0]["accuracy"]:.4f}' in one
+    # The rows of both workers are brought together, in the order of the records.
+    reports = [tmp_path / part / 'report' for part in ('one', 'two')]
+    for name in ('classes.csv', 'confusion_matrix.csv'):
+        assert (reports[0] / name).read_text() == (reports[1] / name).read_text(), name
+    first, second = (
+        list(csv.DictReader((folder / 'predictions.csv').read_text().splitlines()))
+        for folder in reports
+    )
+    # Workers have fewer threads, which round the last digits otherwise.
+    for key in ('image', 'file', 'record', 'label', 'predicted_1'):
+        assert [row[key] for row in first] == [row[key] for row in second], key
+    shares = [[float(row['probability']) for row in rows] for rows in (first, second)]
+    assert shares[0] == pytest.approx(shares[1], abs=1e-6)
 
 
 @pytest.mark.slow

@@ -203,7 +203,7 @@ def test_every_path_may_begin_in_the_home_folder(name, monkeypatch):
 
 def test_what_is_written_is_known_and_cannot_be_empty():
     written = [name for name, (_, kind) in PATHS.items() if kind == 'written']
-    assert sorted(written) == ['eval_dir', 'mpi_log_dir', 'output_file', 'train_dir']
+    assert sorted(written) == ['eval_dir', 'mpi_log_dir', 'output_file', 'report_dir', 'train_dir']
     for name in written:
         with pytest.raises(absl_flags.IllegalFlagValueError, match='must not be empty'):
             parsed(PATHS[name][0], f'--{name}=')
