@@ -130,11 +130,11 @@ def test_training_with_two_workers_logs_and_saves_once(cache, digits, script, tm
         list(csv.DictReader((folder / 'predictions.csv').read_text().splitlines()))
         for folder in reports
     )
-    # Workers have fewer threads, which round the last digits otherwise.
+    # Workers have fewer threads, which round otherwise: by one in the last of six digits.
     for key in ('image', 'file', 'record', 'label', 'predicted_1'):
         assert [row[key] for row in first] == [row[key] for row in second], key
     shares = [[float(row['probability']) for row in rows] for rows in (first, second)]
-    assert shares[0] == pytest.approx(shares[1], abs=1e-6)
+    assert shares[0] == pytest.approx(shares[1], abs=1.5e-6)
 
 
 @pytest.mark.slow
