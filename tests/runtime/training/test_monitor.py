@@ -204,8 +204,14 @@ class Terminal:
 
     def lines(self):
         """What one sees in the end, and how often a line was drawn."""
+        # The kernel hands it on in parts, so the end is told by what stands there.
+        end = b'the end'
+        self._stream.write(end.decode())
         self._stream.flush()
-        text = os.read(self._reading, 1 << 16).decode()
+        content = b''
+        while not content.endswith(end):
+            content += os.read(self._reading, 1 << 16)
+        text = content.removesuffix(end).decode()
         drawn = [part for part in text.split('\r\x1b[K') if part]
         seen = [line.rpartition('\r\x1b[K')[2] for line in text.replace('\r\n', '\n').split('\n')]
         return seen, drawn
