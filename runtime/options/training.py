@@ -18,7 +18,7 @@ LEARNING_RATE_DECAY_TYPES = (
     'cosine_annealing_by_epoch',
     'step',
 )
-OPTIMIZERS = ('adadelta', 'adagrad', 'adam', 'ftrl', 'momentum', 'sgd', 'rmsprop')
+OPTIMIZERS = ('adadelta', 'adagrad', 'adam', 'ftrl', 'momentum', 'sgd', 'rmsprop', 'yellowfin')
 NAN_ANSWERS = ('stop', 'skip')
 LR_SCALINGS = ('linear', 'sqrt', 'none')
 
@@ -77,6 +77,36 @@ class OptimizerOptions:
     momentum: float = option(0.9, 'momentum of the momentum optimizer')
     rmsprop_momentum: float = option(0.9, 'momentum of rmsprop')
     rmsprop_decay: float = option(0.9, 'decay of the squared gradients in rmsprop')
+    yellowfin_beta: float = option(
+        0.999, 'decay of the averages that yellowfin measures by', at_least=0, at_most=0.999999
+    )
+    yellowfin_curvature_window_width: int = option(
+        20, 'steps among which yellowfin looks for the range of curvature', at_least=1
+    )
+    yellowfin_clip_thresh: float | None = option(
+        None, 'norm that yellowfin clips a gradient to before measuring it', above=0
+    )
+    yellowfin_adapt_clip: bool = option(
+        True, 'yellowfin clips gradients far beyond the curvature that it has seen'
+    )
+    yellowfin_stat_protect_fac: float = option(
+        100.0,
+        'with --yellowfin_adapt_clip: by how much, squared, a measured gradient may be beyond',
+        at_least=1,
+    )
+    yellowfin_zero_debias: bool = option(
+        True, 'averages of yellowfin are free of the bias of their start'
+    )
+    yellowfin_log_smooth: bool = option(
+        True, 'yellowfin averages the range of curvature by its logarithm'
+    )
+    yellowfin_slow_start: bool = option(
+        True, 'the rate of yellowfin climbs over ten windows of curvature'
+    )
+    yellowfin_use_unsmoothed_lr_mu: bool = option(
+        True, "yellowfin applies each step's rate and momentum; off: their averages"
+    )
+    yellowfin_delta_mu: float = option(0.0, 'what yellowfin adds to the momentum')
 
 
 @dataclasses.dataclass(frozen=True)

@@ -115,7 +115,8 @@ def add_step(
     moving_averages = averages.moving_averages(chosen.averages.moving_average_decay)
     with tf.device(places.optimizer_device()):
         learning_rate = schedule.tensor(global_step)
-        optimizer = optimizers.optimizer(chosen.optimizer, learning_rate)
+        beside = optimizers.Beside(schedule.first_rate)
+        optimizer = optimizers.optimizer(chosen.optimizer, learning_rate, beside)
         learned = comparison.within_scopes(tf.trainable_variables(), chosen.tuning.trainable_scopes)
         scale = loss_scale.LossScale() if precision.scales_loss(runtime.dtype) else None
         total_loss, gradients = model_deploy.optimize_clones(

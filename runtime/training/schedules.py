@@ -56,6 +56,11 @@ class Schedule:
         return tf.cast(self._formula(tf, tf.cast(global_step, tf.float64)), tf.float32)
 
     @property
+    def first_rate(self) -> float:
+        """What decays, and what a warm-up climbs to."""
+        return self.scale * self.options.learning_rate
+
+    @property
     def warmup_steps(self) -> float:
         """Steps of the linear climb; not rounded, as in the classic suite."""
         return self.options.warmup_epochs * self.steps_per_epoch

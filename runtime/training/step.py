@@ -26,6 +26,12 @@ class Update:
     only_if_finite: bool = False  # else the step changes no variable but the global step
     scale: loss_scale.LossScale | None = None  # of the gradients
 
+    @property
+    def measures(self) -> bool:
+        """Whether the optimizer finds its rate by gradients, so that one that is not finite would
+        stay in what it has measured."""
+        return hasattr(self.optimizer, 'tuned')
+
 
 @dataclasses.dataclass(frozen=True)
 class Step:
@@ -55,10 +61,10 @@ def build_step(
     The parts are ordered by control dependencies, and loss and step belong together: the step that
     is reported is the one that the loss was computed for.
 
-    A step fails where the loss is not finite on any worker. With `update.only_if_finite` it also
-    fails where a gradient, averaged over the workers, is not; it then leaves all variables as they
-    are, alike on all workers, and counts. With `update.scale` such gradients have overflowed: the
-    step is left out and counts likewise, but has not failed.
+    A step fails where the loss is not finite on any worker. With `update.only_if_finite`, and where
+    the optimizer measures, it also fails where a gradient, averaged over the workers, is not; it
+    then leaves all variables as they are, alike on all workers, and counts. With `update.scale`
+    such gradients have overflowed: the step is left out and counts likewise, but has not failed.
 
     The fetches: `step`, `loss`, `learning_rate`, `losses`, `failed`, `stop`, `save`, `also_run`;
     with a scale `overflowed` and `loss_scale`, that of the next step; and what is `fed`.
@@ -87,7 +93,7 @@ def build_step(
         with tf.control_dependencies([updated]):
             return averages.update(global_step.read_value()) if averages else tf.no_op()
 
-    can_leave_out = update.only_if_finite or scale is not None
+    can_leave_out = update.only_if_finite or update.measures or scale is not None
     if can_leave_out:
         left_out = failed | tf.logical_not(_all_finite(pairs))
         hold_back(update.update_ops, left_out)
@@ -99,7 +105,10 @@ def build_step(
         changed = (
             tf.cond(left_out, tf.no_op, change_variables) if can_leave_out else change_variables()
         )
+    parts = _loss_parts(total_loss)
     with tf.control_dependencies([changed]):
+        if update.measures:
+            learning_rate, parts['momentum'] = update.optimizer.tuned()
         scaled = (
             {
                 'overflowed': overflowed,
@@ -114,7 +123,7 @@ def build_step(
         'step': step,
         'loss': total_loss,
         'learning_rate': learning_rate,
-        'losses': _loss_parts(total_loss),
+        'losses': parts,
         'failed': failed,
         'stop': events[1],
         'save': events[2],
