@@ -28,6 +28,23 @@ def main() -> int:
         )
     if chosen.workers.use_horovod and chosen.run.steps_per_run > 1:
         raise errors.UsageError('--steps_per_run with --use_horovod: workers meet after each step')
+    if chosen.run.accumulate_steps > 1 and chosen.run.steps_per_run > 1:
+        raise errors.UsageError(
+            '--accumulate_steps with --steps_per_run: both are loops in the graph; give one of them'
+        )
+    if chosen.run.accumulate_steps > 1 and chosen.workers.cross_replica_batch_norm:
+        raise errors.UsageError(
+            '--accumulate_steps with --cross_replica_batch_norm: workers meet once in an update'
+        )
+    if chosen.tuning.freeze_batch_norm and chosen.run.recalibrate_batch_norm:
+        raise errors.UsageError(
+            '--freeze_batch_norm keeps the statistics that --recalibrate_batch_norm computes anew: '
+            'give one of them'
+        )
+    if chosen.tuning.freeze_batch_norm and chosen.workers.cross_replica_batch_norm:
+        raise errors.UsageError(
+            '--freeze_batch_norm uses no moments of a batch for --cross_replica_batch_norm to share'
+        )
     runtime = startup.start(chosen.device, chosen.workers)
     devices.check_clones(chosen.clones)
     return train(runtime.with_threads(chosen, flags.chosen_by_user()), runtime)
@@ -38,9 +55,9 @@ def train(chosen: options.Training, runtime: startup.Runtime) -> int:
     import tensorflow.compat.v1 as tf
 
     from runtime import lookup
-    from runtime.checkpoints import sidecar
+    from runtime.checkpoints import sidecar, starting
     from runtime.input import mixing
-    from runtime.training import announcement, graph, loop, run_file, schedules
+    from runtime.training import announcement, batch_norm, graph, loop, run_file, schedules
     from runtime.workers import agreement
 
     # Everything that can be wrong is looked up before anything is built or written.
@@ -53,6 +70,7 @@ def train(chosen: options.Training, runtime: startup.Runtime) -> int:
     origin = agreement.origin(
         cluster, chosen.run.train_dir, chosen.tuning.checkpoint_path, chosen.run.strict_resume
     )
+    starting.check_frozen(origin, chosen.tuning)
     if origin.step >= length.total_steps:
         announcement.nothing_left(origin, cluster)
         return 0
@@ -62,11 +80,20 @@ def train(chosen: options.Training, runtime: startup.Runtime) -> int:
         places, global_step = graph.begin(chosen)
         batches = graph.add_input(chosen, parts, runtime, origin.step, places)
         clones = graph.add_clones(chosen, runtime, parts, batches, places)
-        graph.rewrite_forward_pass(chosen, cluster, global_step)
-        step = graph.add_step(chosen, runtime, schedule, clones, batches, places)
+        draws_follow = graph.rewrite_forward_pass(chosen, cluster, global_step)
+        statistics = batch_norm.moving_statistics(
+            tf.get_collection(tf.GraphKeys.UPDATE_OPS, clones[0].scope)
+        )
+        step = graph.add_step(
+            chosen, runtime, schedule, clones, batches, places, statistics, draws_follow
+        )
+        recalibration = graph.add_recalibration(chosen, statistics, step, batches, places, cluster)
         start = agreement.start(cluster, origin, chosen.tuning)
         announcement.fine_tuning(
             start, chosen, lookup.shown(chosen.network.model_name, parts.network)
+        )
+        announcement.lagging_statistics(
+            chosen, length, max((found.decay for found in statistics), default=0.0), cluster
         )
         return loop.run(
             chosen,
@@ -86,6 +113,7 @@ def train(chosen: options.Training, runtime: startup.Runtime) -> int:
             ),
             about=sidecar.of_training(chosen, parts),
             compiled=runtime.xla,
+            recalibration=recalibration,
         )
 
 

@@ -69,7 +69,8 @@ def for_training(chosen: options.Training) -> Parts:
         chosen.network.model_name,
         _num_classes(dataset, chosen.dataset.labels_offset),
         chosen.input.train_image_size,
-        weight_decay=chosen.network.weight_decay,
+        # LARS has it in the rates of layers; in the loss too it would count twice.
+        weight_decay=0.0 if chosen.optimizer.optimizer == 'lars' else chosen.network.weight_decay,
         is_training=True,
         batch_norm_decay=chosen.network.batch_norm_decay,
     )

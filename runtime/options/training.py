@@ -18,7 +18,9 @@ LEARNING_RATE_DECAY_TYPES = (
     'cosine_annealing_by_epoch',
     'step',
 )
-OPTIMIZERS = ('adadelta', 'adagrad', 'adam', 'ftrl', 'momentum', 'sgd', 'rmsprop', 'yellowfin')
+OPTIMIZERS = (
+    *('adadelta', 'adagrad', 'adam', 'ftrl', 'lars', 'momentum', 'sgd', 'rmsprop', 'yellowfin'),
+)
 NAN_ANSWERS = ('stop', 'skip')
 LR_SCALINGS = ('linear', 'sqrt', 'none')
 
@@ -74,7 +76,16 @@ class OptimizerOptions:
     )
     ftrl_l1: float = option(0.0, 'L1 strength of ftrl', at_least=0)
     ftrl_l2: float = option(0.0, 'L2 strength of ftrl', at_least=0)
-    momentum: float = option(0.9, 'momentum of the momentum optimizer')
+    momentum: float = option(0.9, 'momentum of the momentum optimizer and of lars')
+    lars_trust_coefficient: float = option(
+        0.001, 'step of a weight in lars, as a share of its norm, at a rate of 1', above=0
+    )
+    clip_gradient_norm: float | None = option(
+        None, 'norm that the gradient of each variable by itself is clipped to', above=0
+    )
+    clip_global_norm: float | None = option(
+        None, 'norm that all gradients together are clipped to', above=0
+    )
     rmsprop_momentum: float = option(0.9, 'momentum of rmsprop')
     rmsprop_decay: float = option(0.9, 'decay of the squared gradients in rmsprop')
     yellowfin_beta: float = option(
@@ -127,6 +138,10 @@ class FineTuningOptions:
     ignore_missing_vars: bool = option(
         False, 'leave variables that the checkpoint lacks at their initial values'
     )
+    freeze_batch_norm: bool = option(
+        False,
+        'batch norm uses the statistics of the checkpoint, which stay; its scale and offset learn',
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -137,6 +152,18 @@ class TrainingRunOptions:
         '/tmp/tfmodel/', 'folder of checkpoints and logs; a run resumes there', path='written'
     )
     max_number_of_steps: int = option(500, 'stop at this step', at_least=1)
+    accumulate_steps: int = option(
+        1,
+        'batches whose gradients are averaged before an update; all that counts steps counts '
+        'updates',
+        at_least=1,
+    )
+    recalibrate_batch_norm: int = option(
+        0,
+        'after the last step, compute the statistics of batch norm anew over so many training '
+        'batches of each worker; 0 leaves the moving ones',
+        at_least=0,
+    )
     steps_per_run: int = option(
         1,
         'steps in one run of the session, a loop in the graph, so that a card need not wait for '

@@ -17,7 +17,15 @@ from runtime import folders, options, startup
 from runtime.checkpoints import files, keeping, lock, sidecar, starting
 from runtime.devices import placement, xla
 from runtime.input import input_errors
-from runtime.training import loss_scale, monitor, repetition, run_file, schedules, stopping
+from runtime.training import (
+    batch_norm,
+    loss_scale,
+    monitor,
+    repetition,
+    run_file,
+    schedules,
+    stopping,
+)
 from runtime.training.observers import NoObservers, Observers
 from runtime.training.session import SessionCreator
 from runtime.training.step import Step
@@ -43,6 +51,7 @@ def run(
     facts: Mapping[str, Any] | None = None,
     about: sidecar.Sidecar | None = None,
     compiled: bool = False,
+    recalibration: batch_norm.Recalibration | None = None,
 ) -> int:
     """Trains to the last step, saves, and returns the exit code.
 
@@ -51,7 +60,8 @@ def run(
     error of the input pipeline into words. `look_at_placement` checks after the first step that the
     variables and the network are where they were put. `facts` go into run.json, which has none
     without them; `about` goes beside each checkpoint. `compiled`: XLA compiles the step, which the
-    log tells.
+    log tells. `recalibration` is run after the last step, before it is saved; a run that a signal
+    ends does without.
 
     Where the data or a log fails, the steps since the last save are saved before the run ends.
 
@@ -69,6 +79,7 @@ def run(
         stop, guard = stack.enter_context(stopping.graceful()), stack.enter_context(watching)
         loop = _Loop(chosen, length.total_steps, step, variables, observers, stop, guard)
         loop.last_good = start.resume_from
+        loop.recalibration = recalibration
         try:
             with tf.train.MonitoredSession(creator) as session:
                 observers.start(creator.first_step)
@@ -162,6 +173,7 @@ class _Loop:
     last_good: str | None = None  # the newest checkpoint
     _is_first = True  # whether no step of this session is done yet
     warm_up = False  # whether the next step compiles
+    recalibration: batch_norm.Recalibration | None = None
     left_out = 0  # steps, because they were not finite
     overflowed = 0  # steps left out, because their gradients were too large for the loss scale
     # Why no more is logged. The run then ends as at a signal: all workers after the same step.
@@ -242,6 +254,8 @@ class _Loop:
             if ending and self._stop.number:
                 name = signal.Signals(self._stop.number).name
                 self._tell(monitor.say, f'{name}: stopping after step {reached}')
+            if self.recalibration and reached >= self._total_steps:
+                self._recalibrate(raw)
             if values['save'] or ending or reached >= self._total_steps:
                 self._save(raw, reached)
             elif reached % self._check_every == 0:
@@ -268,6 +282,21 @@ class _Loop:
                 tell(what)
         except errors.OutputError as error:
             self._failure = error
+
+    def _recalibrate(self, session: tf.Session) -> None:
+        assert self.recalibration
+        begun = time.monotonic()
+        try:
+            self.recalibration.run(session)
+        except tf.errors.OpError:
+            self._rescue(session)
+            raise
+        taken = time.monotonic() - begun
+        self._tell(
+            self._observers.say,
+            f'statistics of batch norm computed anew over {self._chosen.recalibrate_batch_norm} '
+            f'batches in {taken:.1f} s',
+        )
 
     def _rescue(self, session: tf.Session) -> None:
         """Saves once more what an error of the input would take away."""

@@ -1,4 +1,4 @@
-"""One table of optimizers: TF-Slim's seven with its semantics, and YellowFin.
+"""One table of optimizers: TF-Slim's seven with its semantics, YellowFin and LARS.
 
 RMSProp is TensorFlow 1's: epsilon inside the root, the accumulators of squared gradients start at
 one, slots are named RMSProp and RMSProp_1.
@@ -13,7 +13,7 @@ from typing import Any
 import tensorflow.compat.v1 as tf
 
 from runtime import options
-from runtime.training import yellowfin
+from runtime.training import lars, yellowfin
 from slim import errors
 
 
@@ -22,6 +22,7 @@ class Beside:
     """What some optimizers take beside their flags and the rate."""
 
     first_rate: float | None = None  # that the schedule begins with; None where there is none
+    weight_decay: float = 0.0  # that is the optimizer's, and not in the loss
 
 
 def _yellowfin(
@@ -61,6 +62,9 @@ _OPTIMIZERS: dict[str, Callable[[options.OptimizerOptions, Any, Beside], Any]] =
         initial_accumulator_value=chosen.ftrl_initial_accumulator_value,
         l1_regularization_strength=chosen.ftrl_l1,
         l2_regularization_strength=chosen.ftrl_l2,
+    ),
+    'lars': lambda chosen, rate, beside: lars.LarsOptimizer(
+        rate, chosen.momentum, beside.weight_decay, chosen.lars_trust_coefficient
     ),
     'momentum': lambda chosen, rate, beside: tf.train.MomentumOptimizer(
         rate, momentum=chosen.momentum, name='Momentum'

@@ -42,6 +42,7 @@ _FREE = frozenset(
             'custom_image_op',
             'xla',
             'steps_per_run',
+            'recalibrate_batch_norm',
         ),
         *('worker_timeout_secs', 'fusion_threshold_mb', 'fusion_cycle_ms'),
         *('check_workers_every_n_steps', 'use_horovod', 'num_workers'),

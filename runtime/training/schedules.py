@@ -31,7 +31,7 @@ def run_length(chosen: options.Training, images_per_epoch: int, workers: int) ->
     """The length of the run that the flags describe, on `workers` workers."""
     return RunLength(
         chosen.run.max_number_of_steps,
-        chosen.input.batch_size * chosen.clones.num_clones * workers,
+        chosen.input.batch_size * chosen.clones.num_clones * chosen.run.accumulate_steps * workers,
         images_per_epoch,
     )
 

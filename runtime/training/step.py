@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import tensorflow.compat.v1 as tf
@@ -25,6 +25,8 @@ class Update:
     also_run: Sequence[tf.Operation] = ()  # with every step, for what running them brings about
     only_if_finite: bool = False  # else the step changes no variable but the global step
     scale: loss_scale.LossScale | None = None  # of the gradients
+    # What is made of them when they are averaged over the workers.
+    clip: Callable[[cluster_lib.GradientsAndVariables], cluster_lib.GradientsAndVariables] = list
 
     @property
     def measures(self) -> bool:
@@ -55,6 +57,7 @@ def build_step(
     update: Update,
     cluster: cluster_lib.Cluster,
     fed: Mapping[str, Any] | None = None,
+    losses: Mapping[str, Any] | None = None,
 ) -> Step:
     """One step: average gradients over workers, update, statistics, averages, then step + 1.
 
@@ -76,6 +79,7 @@ def build_step(
       update: what changes the variables.
       cluster: the workers.
       fed: tensors of the input, by name (`feed.Feed.tensors`).
+      losses: parts of the loss, by TensorBoard tag; None: those of the graph.
     """
     stop_requested = tf.placeholder_with_default(False, [], name='stop_requested')
     save_requested = tf.placeholder_with_default(False, [], name='save_requested')
@@ -89,7 +93,7 @@ def build_step(
     overflowed = None
 
     def change_variables() -> tf.Operation:
-        updated = update.optimizer.apply_gradients(pairs)
+        updated = update.optimizer.apply_gradients(update.clip(pairs))
         with tf.control_dependencies([updated]):
             return averages.update(global_step.read_value()) if averages else tf.no_op()
 
@@ -105,7 +109,7 @@ def build_step(
         changed = (
             tf.cond(left_out, tf.no_op, change_variables) if can_leave_out else change_variables()
         )
-    parts = _loss_parts(total_loss)
+    parts = dict(losses if losses is not None else loss_parts_of(total_loss))
     with tf.control_dependencies([changed]):
         if update.measures:
             learning_rate, parts['momentum'] = update.optimizer.tuned()
@@ -189,7 +193,7 @@ def hold_back(update_ops: Sequence[Any], failed: Any) -> int:
     return len(seen)
 
 
-def _loss_parts(total_loss: Any) -> dict[str, Any]:
+def loss_parts_of(total_loss: Any) -> dict[str, Any]:
     """Parts of the loss by TensorBoard tag."""
     parts = {f'losses/{loss.op.name}': loss for loss in tf.losses.get_losses()}
     regularization = tf.add_n([tf.constant(0.0), *tf.losses.get_regularization_losses()])

@@ -200,7 +200,8 @@ def test_a_gradient_that_is_not_finite_is_refused_and_leaves_the_state_alone():
 
 def test_gradients_of_zero_keep_everything_finite():
     problem = Problem(learning_rate=0.05)
-    problem.session.run([x.assign([0.0]) for x in problem.x])
+    with problem.graph.as_default():
+        problem.session.run([x.assign([0.0]) for x in problem.x])
     rows = problem.run(np.zeros([4, 2]))
     assert np.isfinite(rows).all()
     assert (rows[-1, 1] > 0.9) and (rows[-1, 1] < 1)
