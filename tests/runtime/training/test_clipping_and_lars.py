@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
+from absl import flags as absl_flags
 
-from runtime import options
+from runtime import flags, lookup, options
 from runtime.training import clipping, lars, optimizers
 
 GRADIENTS = [np.float32([[3.0, 0.0], [0.0, 4.0]]), np.float32([0.3, 0.4]), None]
@@ -70,3 +71,26 @@ def test_lars_is_the_formula_and_leaves_biases_and_batch_norm_out():
         assert optimizer.get_slot(v, 'momentum').op.name == 'conv/weights/LARS'
         # From weights of zero the first step is that of plain momentum.
         assert np.isfinite(session.run(zero)).all() and np.abs(session.run(zero)).max() > 0.19
+
+
+@pytest.mark.once
+@pytest.mark.parametrize('name, decay', [('lars', 0.0), ('momentum', 0.25)])
+def test_the_loss_of_a_network_has_no_decay_that_lars_has(name, decay, monkeypatch):
+    given = {}
+
+    class Data:
+        num_classes, decode = 5, None
+
+    monkeypatch.setattr(lookup, '_dataset', lambda chosen: Data)
+    monkeypatch.setattr(lookup, '_preprocess', lambda *_, **__: (None, ''))
+    monkeypatch.setattr(lookup, '_network', lambda *_, **named: given.update(named))
+    chosen = chosen_flags(name)
+    lookup.for_training(chosen)
+    assert given['weight_decay'] == decay
+
+
+def chosen_flags(name):
+    values = absl_flags.FlagValues()
+    flags.define(options.Training, values)
+    values(['script', f'--optimizer={name}', '--weight_decay=0.25'])
+    return flags.read(options.Training, values)
