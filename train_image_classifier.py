@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from runtime import app, flags, options, startup
 from runtime.devices import devices
-from slim import errors
+from runtime.options import combinations
 
 flags.define(options.Training)
 
@@ -22,12 +22,7 @@ def main() -> int:
     """Reads the flags and trains; returns the exit code."""
     chosen = flags.read(options.Training)
     flags.require('dataset_dir', 'folder of the TFRecord files')
-    if chosen.workers.use_horovod and chosen.clones.num_clones > 1:
-        raise errors.UsageError(
-            '--num_clones with --use_horovod: one worker drives one device; start more workers'
-        )
-    if chosen.workers.use_horovod and chosen.run.steps_per_run > 1:
-        raise errors.UsageError('--steps_per_run with --use_horovod: workers meet after each step')
+    combinations.check(chosen)
     runtime = startup.start(chosen.device, chosen.workers)
     devices.check_clones(chosen.clones)
     return train(runtime.with_threads(chosen, flags.chosen_by_user()), runtime)
@@ -38,12 +33,13 @@ def train(chosen: options.Training, runtime: startup.Runtime) -> int:
     import tensorflow.compat.v1 as tf
 
     from runtime import lookup
-    from runtime.checkpoints import sidecar
+    from runtime.checkpoints import sidecar, starting
     from runtime.curves import at_the_end
     from runtime.input import mixing
     from runtime.results import validator
     from runtime.training import (
         announcement,
+        batch_norm,
         graph,
         looks,
         loop,
@@ -71,6 +67,7 @@ def train(chosen: options.Training, runtime: startup.Runtime) -> int:
     origin = agreement.origin(
         cluster, chosen.run.train_dir, chosen.tuning.checkpoint_path, chosen.run.strict_resume
     )
+    starting.check_frozen(origin, chosen.tuning)
     held = agreement.best_validation(cluster, chosen, origin.step)
     if validation.nothing_left(chosen.validation, length, origin.step, held):
         why = held.end(chosen.validation) if held else ''
@@ -82,8 +79,14 @@ def train(chosen: options.Training, runtime: startup.Runtime) -> int:
         places, global_step = graph.begin(chosen)
         batches = graph.add_input(chosen, parts, runtime, origin.step, places)
         clones = graph.add_clones(chosen, runtime, parts, batches, places)
-        graph.rewrite_forward_pass(chosen, cluster, global_step)
-        step = graph.add_step(chosen, runtime, schedule, clones, batches, places)
+        draws_follow = graph.rewrite_forward_pass(chosen, cluster, global_step)
+        statistics = batch_norm.moving_statistics(
+            tf.get_collection(tf.GraphKeys.UPDATE_OPS, clones[0].scope)
+        )
+        step = graph.add_step(
+            chosen, runtime, schedule, clones, batches, places, statistics, draws_follow
+        )
+        recalibration = graph.add_recalibration(chosen, statistics, step, batches, places, cluster)
         validations = None
         if validated:
             evaluate = validator.add(chosen, validated, runtime, step.averages)
@@ -91,6 +94,9 @@ def train(chosen: options.Training, runtime: startup.Runtime) -> int:
         start = agreement.start(cluster, origin, chosen.tuning)
         announcement.fine_tuning(
             start, chosen, lookup.shown(chosen.network.model_name, parts.network)
+        )
+        announcement.lagging_statistics(
+            chosen, length, max((found.decay for found in statistics), default=0.0), cluster
         )
         exit_code = loop.run(
             chosen,
@@ -111,7 +117,8 @@ def train(chosen: options.Training, runtime: startup.Runtime) -> int:
             about=sidecar.of_training(chosen, parts),
             compiled=runtime.xla,
             validations=validations,
-            seen=looks.add(chosen, batches.images, clones[0].outputs, step.fetches),
+            seen=looks.add(chosen, batches.images[0], clones[0].outputs, step.fetches),
+            recalibration=recalibration,
         )
     if cluster.rank == 0 and exit_code == 0 and chosen.run.plot_curves:
         at_the_end.draw(chosen.run.train_dir, monitor.say)

@@ -69,7 +69,8 @@ def for_training(chosen: options.Training) -> Parts:
         chosen.network.model_name,
         _num_classes(dataset, chosen.dataset.labels_offset),
         chosen.input.train_image_size,
-        weight_decay=chosen.network.weight_decay,
+        # LARS has it in the rates of layers; in the loss too it would count twice.
+        weight_decay=0.0 if chosen.optimizer.optimizer == 'lars' else chosen.network.weight_decay,
         is_training=True,
         batch_norm_decay=chosen.network.batch_norm_decay,
     )
@@ -95,9 +96,8 @@ def for_validation(chosen: options.Training, training: Parts) -> Parts | None:
     if asked.eval_every_epochs is not None and asked.eval_every_steps is not None:
         raise errors.UsageError('--eval_every_epochs and --eval_every_steps: give one of the two')
     if not asked.wanted:
-        for flag in ('eval_split_name', 'keep_best', 'early_stop_patience', 'stop_threshold'):
-            value = getattr(asked, flag)
-            if value is not None:
+        for flag, value in options.values(asked).items():
+            if value not in (None, False):
                 raise errors.UsageError(
                     f'--{flag}={value} has no effect without validations: give --eval_every_epochs '
                     'or --eval_every_steps'

@@ -28,6 +28,18 @@ class MovingAverages:
         """Sets the averages to the variables."""
         return tf.group(*(average.assign(variable) for variable, average in self._pairs))
 
+    def swap(self) -> tf.Operation:
+        """Each variable gets the value of its average, and the average that of the variable."""
+        values = [[v.read_value() for v in pair] for pair in self._pairs]
+        with tf.control_dependencies(tf.nest.flatten(values)):
+            return tf.group(
+                *(
+                    to.assign(value, read_value=False)
+                    for pair, held in zip(self._pairs, values, strict=True)
+                    for to, value in zip(pair, reversed(held), strict=True)
+                )
+            )
+
     def update(self, step: Any) -> tf.Operation:
         """average += (1 - d) (variable - average), d = min(decay, (1 + step) / (10 + step))."""
         step = tf.cast(step, tf.float32)

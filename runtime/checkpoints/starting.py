@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 
 import tensorflow.compat.v1 as tf
 
@@ -137,5 +138,25 @@ def start(origin: Origin, tuning: options.FineTuningOptions) -> Start:
         f'--checkpoint_exclude_scopes={comparison.unfit_scopes(prefix, wanted)}'
         ' (or, where they are only missing, --ignore_missing_vars)',
     )
+    if tuning.freeze_batch_norm:
+        _check_statistics_loaded(prefix, wanted)
     warm_start_saver = tf.train.Saver(wanted, name='warm_start')
     return Start(saver, warm_start_from=prefix, warm_start_saver=warm_start_saver)
+
+
+def check_frozen(origin: Origin, tuning: options.FineTuningOptions) -> None:
+    """UsageError where batch norm is to keep statistics that nobody has."""
+    if tuning.freeze_batch_norm and not (origin.resume_from or tuning.checkpoint_path):
+        raise errors.UsageError(
+            '--freeze_batch_norm keeps the statistics of a checkpoint: name it by --checkpoint_path'
+        )
+
+
+def _check_statistics_loaded(prefix: str, wanted: Mapping[str, tf.Variable]) -> None:
+    for variable in slim.get_model_variables():
+        name = variable.op.name
+        if name.endswith('/moving_variance') and name not in wanted:
+            raise errors.UsageError(
+                f'--freeze_batch_norm: {name} is not taken from {prefix}, and would stay at its '
+                'initial values: leave it in, or give --recalibrate_batch_norm instead'
+            )

@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import tensorflow.compat.v1 as tf
 
 from runtime.input import input_errors, inputs
+
+
+def joined(tensors: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of `Feed.tensors`, of several batches stacked, as if of one."""
+    return {name: _JOINED[name](tensor) for name, tensor in tensors.items()}
+
+
+_JOINED: dict[str, Callable[[Any], Any]] = {
+    'data_wait_secs': tf.reduce_sum,
+    'skipped': tf.reduce_max,
+    'labels': lambda labels: tf.stack([tf.reduce_min(labels), tf.reduce_max(labels)]),
+}
 
 
 class Feed:
@@ -30,10 +42,11 @@ class Feed:
         pipeline = inputs.training_batches(records, preprocess, batch, order, mix)
         self._iterator = tf.data.make_initializable_iterator(pipeline)
         tf.add_to_collection(tf.GraphKeys.TABLE_INITIALIZERS, self._iterator.initializer)
+        self._mix, self._preprocess = mix, preprocess
+        self.images: list[Any] = []  # what each clone gets
         self._waits: list[Any] = []
         self._skipped: list[Any] = []
         self._labels: list[Any] = []
-        self._images: list[Any] = []
 
     def next_batch(self) -> tuple[Any, Any]:
         """Images and labels of the next batch, for one clone.
@@ -51,16 +64,19 @@ class Feed:
             # The network waits for the clock; else a busy machine would read it when that is done.
             with tf.control_dependencies([got]):
                 images, labels = tf.identity(images), tf.identity(labels)
+        self.images.append(images)
         self._waits.append(got - asked)
         self._skipped.append(skipped)
         self._labels.append(labels)
-        self._images.append(images)
         return images, labels
 
-    @property
-    def images(self) -> Any:
-        """Those of the first clone's batch."""
-        return self._images[0]
+    def first_images(self, batches: int) -> tf.data.Dataset:
+        """Of this worker's first so many batches of the run, beside those of the steps."""
+        order = dataclasses.replace(self._order, first_step=0)
+        pipeline = inputs.training_batches(
+            self._records, self._preprocess, self._batch, order, self._mix
+        )
+        return pipeline.map(lambda images, labels, skipped: images).take(batches)
 
     def tensors(self) -> dict[str, Any]:
         """Of a step, once every clone has its batch.

@@ -20,7 +20,9 @@ LEARNING_RATE_DECAY_TYPES = (
     'cosine_annealing_by_epoch',
     'step',
 )
-OPTIMIZERS = ('adadelta', 'adagrad', 'adam', 'ftrl', 'momentum', 'sgd', 'rmsprop')
+OPTIMIZERS = (
+    *('adadelta', 'adagrad', 'adam', 'ftrl', 'lars', 'momentum', 'sgd', 'rmsprop', 'yellowfin'),
+)
 NAN_ANSWERS = ('stop', 'skip')
 LR_SCALINGS = ('linear', 'sqrt', 'none')
 
@@ -76,9 +78,48 @@ class OptimizerOptions:
     )
     ftrl_l1: float = option(0.0, 'L1 strength of ftrl', at_least=0)
     ftrl_l2: float = option(0.0, 'L2 strength of ftrl', at_least=0)
-    momentum: float = option(0.9, 'momentum of the momentum optimizer')
+    momentum: float = option(0.9, 'momentum of the momentum optimizer and of lars')
+    lars_trust_coefficient: float = option(
+        0.001, 'step of a weight in lars, as a share of its norm, at a rate of 1', above=0
+    )
+    clip_gradient_norm: float | None = option(
+        None, 'norm that the gradient of each variable by itself is clipped to', above=0
+    )
+    clip_global_norm: float | None = option(
+        None, 'norm that all gradients together are clipped to', above=0
+    )
     rmsprop_momentum: float = option(0.9, 'momentum of rmsprop')
     rmsprop_decay: float = option(0.9, 'decay of the squared gradients in rmsprop')
+    yellowfin_beta: float = option(
+        0.999, 'decay of the averages that yellowfin measures by', at_least=0, at_most=0.999999
+    )
+    yellowfin_curvature_window_width: int = option(
+        20, 'steps among which yellowfin looks for the range of curvature', at_least=1
+    )
+    yellowfin_clip_thresh: float | None = option(
+        None, 'norm that yellowfin clips a gradient to before measuring it', above=0
+    )
+    yellowfin_adapt_clip: bool = option(
+        True, 'yellowfin clips gradients far beyond the curvature that it has seen'
+    )
+    yellowfin_stat_protect_fac: float = option(
+        100.0,
+        'with --yellowfin_adapt_clip: by how much, squared, a measured gradient may be beyond',
+        at_least=1,
+    )
+    yellowfin_zero_debias: bool = option(
+        True, 'averages of yellowfin are free of the bias of their start'
+    )
+    yellowfin_log_smooth: bool = option(
+        True, 'yellowfin averages the range of curvature by its logarithm'
+    )
+    yellowfin_slow_start: bool = option(
+        True, 'the rate of yellowfin climbs over ten windows of curvature'
+    )
+    yellowfin_use_unsmoothed_lr_mu: bool = option(
+        True, "yellowfin applies each step's rate and momentum; off: their averages"
+    )
+    yellowfin_delta_mu: float = option(0.0, 'what yellowfin adds to the momentum')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,6 +140,10 @@ class FineTuningOptions:
     ignore_missing_vars: bool = option(
         False, 'leave variables that the checkpoint lacks at their initial values'
     )
+    freeze_batch_norm: bool = option(
+        False,
+        'batch norm uses the statistics of the checkpoint, which stay; its scale and offset learn',
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,6 +154,18 @@ class TrainingRunOptions:
         '/tmp/tfmodel/', 'folder of checkpoints and logs; a run resumes there', path='written'
     )
     max_number_of_steps: int = option(500, 'stop at this step', at_least=1)
+    accumulate_steps: int = option(
+        1,
+        'batches whose gradients are averaged before an update; all that counts steps counts '
+        'updates',
+        at_least=1,
+    )
+    recalibrate_batch_norm: int = option(
+        0,
+        'after the last step, compute the statistics of batch norm anew over so many training '
+        'batches of each worker; 0 leaves the moving ones',
+        at_least=0,
+    )
     steps_per_run: int = option(
         1,
         'steps in one run of the session, a loop in the graph, so that a card need not wait for '

@@ -39,6 +39,12 @@ class ValidationOptions:
         None, 'end the run at a validation with a value as good as this (of the same)'
     )
 
+    recalibrate_before_eval: bool = option(
+        False,
+        'before each validation, compute the statistics of batch norm anew, over as many batches '
+        'as --recalibrate_batch_norm says',
+    )
+
     @property
     def wanted(self) -> bool:
         """Whether there are validations at all."""

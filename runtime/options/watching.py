@@ -18,7 +18,8 @@ class WatchingOptions:
     save_sample_images: int = option(
         8,
         'images of the first batch, as the network gets them, for TensorBoard: what augmentation '
-        'does to them; 0 for none, and none with --steps_per_run',
+        'does to them; 0 for none, and none with --steps_per_run or '
+        '--accumulate_steps',
         at_least=0,
     )
     profile_steps: str | None = option(

@@ -7,6 +7,7 @@ import math
 from runtime import options, startup
 from runtime.checkpoints import files, starting
 from runtime.training import schedules
+from runtime.training.monitor import say
 from runtime.workers import cluster as cluster_lib
 from slim import errors
 
@@ -43,9 +44,11 @@ def _workers_table(
 ) -> str:
     warmed = min(math.ceil(schedule.warmup_steps), length.total_steps - 1)
     ranks = ', '.join(f'{rank} {host}' for rank, host in enumerate(cluster.hosts))
+    parts = chosen.run.accumulate_steps
+    batch = f'{chosen.input.batch_size}' + (f' x {parts}' if parts > 1 else '')
     rows = [
         ('workers (rank host)', ranks),
-        ('global batch', f'{cluster.size} x {chosen.input.batch_size} = {length.images_per_step}'),
+        ('global batch', f'{cluster.size} x {batch} = {length.images_per_step}'),
         ('learning rate', chosen.schedule.learning_rate),
         (f'scaled ({chosen.schedule.lr_scaling})', f'x {schedule.scale:.6g}'),
         *(
@@ -67,6 +70,32 @@ def fine_tuning(start: starting.Start, chosen: options.Training, network: str) -
             f'preprocessing {chosen.input.preprocessing_name or chosen.network.model_name}',
             flush=True,
         )
+
+
+# Below, the share of the first statistics that is left, e^-3, is 5 % and more.
+_ENOUGH_STEPS = 3.0
+
+
+def lagging_statistics(
+    chosen: options.Training,
+    length: schedules.RunLength,
+    decay: float,
+    cluster: cluster_lib.Cluster,
+) -> None:
+    """Warns on rank 0 of a run too short for batch norm's moving statistics to arrive.
+
+    `decay` is the highest of the network's; 0 where nothing moves.
+    """
+    seen = length.total_steps * (1.0 - decay)
+    anew = chosen.run.recalibrate_batch_norm
+    if cluster.rank or not decay or seen >= _ENOUGH_STEPS or anew:
+        return
+    say(
+        f'warning: {length.total_steps} steps are few for the moving statistics of batch norm, '
+        f'which decay by {decay:g}: steps x (1 - decay) is {seen:.2g}, and should be 3 or more. '
+        'An evaluation will find less than was learnt. Lower --batch_norm_decay, give '
+        '--recalibrate_batch_norm=50 or, to fine-tune, --freeze_batch_norm'
+    )
 
 
 def nothing_left(origin: starting.Origin, cluster: cluster_lib.Cluster, why: str = '') -> None:

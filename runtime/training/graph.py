@@ -5,10 +5,13 @@
 3. `add_clones`: the network and its losses, once per clone.
 4. `rewrite_forward_pass`: before there are gradients, which would keep what is replaced.
 5. `add_step`: gradients, precision (which needs them), update, and a loop around it all.
+6. `add_recalibration`: what is done once more after the last step.
 """
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Sequence
 from typing import Any
 
 import tensorflow.compat.v1 as tf
@@ -19,7 +22,10 @@ from runtime.checkpoints import averages, comparison
 from runtime.devices import precision
 from runtime.input import feed, inputs, mixing
 from runtime.training import (
+    accumulation,
+    batch_norm,
     classification,
+    clipping,
     cross_replica,
     loss_scale,
     optimizers,
@@ -27,7 +33,7 @@ from runtime.training import (
     repetition,
     schedules,
 )
-from runtime.training.step import Step, Update, build_step
+from runtime.training.step import Step, Update, build_step, loss_parts_of
 from runtime.workers.cluster import Cluster
 
 
@@ -64,7 +70,7 @@ def add_input(
     order = inputs.TrainingOrder(
         chosen.run.seed,
         first_step,
-        chosen.clones.num_clones,
+        chosen.clones.num_clones * chosen.run.accumulate_steps,
         inputs.Shard(runtime.cluster.rank, runtime.cluster.size),
         reading,
     )
@@ -93,12 +99,20 @@ def add_clones(
 
 def rewrite_forward_pass(
     chosen: options.Training, cluster: Cluster, global_step: tf.Variable
-) -> None:
-    """Random draws become functions of the step; batch norm sees all workers where it is asked."""
+) -> Any:
+    """Random draws become functions of the step; batch norm sees what it is asked to.
+
+    Returns what the draws follow.
+    """
     losses = tf.losses.get_losses()
-    randomness.make_draws_follow_step(losses, global_step, chosen.run.seed + cluster.rank)
+    in_parts = chosen.run.accumulate_steps > 1
+    number = accumulation.draw_number(global_step) if in_parts else global_step
+    randomness.make_draws_follow_step(losses, number, chosen.run.seed + cluster.rank)
+    if chosen.tuning.freeze_batch_norm:
+        batch_norm.freeze()
     if chosen.workers.cross_replica_batch_norm:
         cross_replica.share_batch_moments(losses, cluster)
+    return number
 
 
 def add_step(
@@ -108,14 +122,21 @@ def add_step(
     clones: list[model_deploy.Clone],
     batches: feed.Feed,
     places: model_deploy.DeploymentConfig,
+    statistics: Sequence[batch_norm.MovingStatistic] = (),
+    draws_follow: Any = None,
 ) -> Step:
-    """Gradients, precision and the update: what one run of the session does."""
+    """Gradients, precision and the update: what one run of the session does.
+
+    For --accumulate_steps: `statistics`, those of the first clone's updates; `draws_follow`, of
+    `rewrite_forward_pass`.
+    """
     global_step = tf.train.get_global_step()
     update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS, clones[0].scope)
     moving_averages = averages.moving_averages(chosen.averages.moving_average_decay)
     with tf.device(places.optimizer_device()):
         learning_rate = schedule.tensor(global_step)
-        optimizer = optimizers.optimizer(chosen.optimizer, learning_rate)
+        beside = optimizers.Beside(schedule.first_rate, chosen.network.weight_decay)
+        optimizer = optimizers.optimizer(chosen.optimizer, learning_rate, beside)
         learned = comparison.within_scopes(tf.trainable_variables(), chosen.tuning.trainable_scopes)
         scale = loss_scale.LossScale() if precision.scales_loss(runtime.dtype) else None
         total_loss, gradients = model_deploy.optimize_clones(
@@ -124,17 +145,49 @@ def add_step(
         total_loss, kept = precision.adapt_training_graph(
             runtime.device.kind, runtime.dtype, total_loss
         )
+        one = accumulation.Pass(total_loss, loss_parts_of(total_loss), gradients, batches.tensors())
+        if chosen.run.accumulate_steps > 1:
+            one = accumulation.over_parts(
+                one, update_ops, statistics, chosen.run.accumulate_steps, draws_follow
+            )
+            kept = []  # What runs is a copy of them, which has no name.
         update = Update(
             optimizer,
-            gradients,
+            one.gradients,
             update_ops,
             moving_averages,
             kept,
             chosen.run.on_nan == 'skip',
             scale,
+            functools.partial(clipping.clipped, chosen.optimizer),
         )
         step = build_step(
-            global_step, total_loss, learning_rate, update, runtime.cluster, batches.tensors()
+            global_step,
+            one.loss,
+            learning_rate,
+            update,
+            runtime.cluster,
+            one.fed,
+            one.losses,
         )
     most = chosen.run.steps_per_run
     return repetition.repeated(step, most) if most > 1 else step
+
+
+def add_recalibration(
+    chosen: options.Training,
+    statistics: Sequence[batch_norm.MovingStatistic],
+    step: Step,
+    batches: feed.Feed,
+    places: model_deploy.DeploymentConfig,
+    cluster: Cluster,
+) -> batch_norm.Recalibration | None:
+    """Of the statistics of batch norm at the end of the run; None where it is not asked for."""
+    count = chosen.run.recalibrate_batch_norm
+    if not count:
+        return None
+    with tf.device(places.inputs_device()):
+        images = batches.first_images(count)
+        return batch_norm.Recalibration(
+            statistics, step.averages, cluster, batches.images[0], images
+        )

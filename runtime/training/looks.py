@@ -31,11 +31,6 @@ class Looks:
 def check(chosen: options.Training) -> None:
     """UsageError for what cannot be looked at, or never would be."""
     traces.steps(chosen.watching, chosen.run.max_number_of_steps)
-    if chosen.watching.save_histograms and chosen.run.steps_per_run > 1:
-        raise errors.UsageError(
-            '--save_histograms with --steps_per_run: what is inside of a loop in the graph cannot '
-            'be looked at; leave one of them away'
-        )
 
 
 def add(
@@ -49,7 +44,8 @@ def add(
       end_points: of the first clone's network.
       step: the fetches of the training step.
     """
-    if chosen.run.steps_per_run > 1:
+    if chosen.run.steps_per_run > 1 or chosen.run.accumulate_steps > 1:
+        # What is in the loop cannot be fetched, and beside it the input would give one batch more.
         return Looks()
     histograms = None
     if chosen.watching.save_histograms:

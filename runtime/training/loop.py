@@ -19,6 +19,7 @@ from runtime.checkpoints import files, keeping, lock, sidecar, starting
 from runtime.devices import placement, xla
 from runtime.input import input_errors
 from runtime.training import (
+    batch_norm,
     looks,
     loss_scale,
     monitor,
@@ -55,6 +56,7 @@ def run(
     compiled: bool = False,
     validations: validation.Validation | None = None,
     seen: looks.Looks | None = None,
+    recalibration: batch_norm.Recalibration | None = None,
 ) -> int:
     """Trains to the last step, saves, and returns the exit code.
 
@@ -64,7 +66,8 @@ def run(
     variables and the network are where they were put. `facts` go into run.json, which has none
     without them; `about` goes beside each checkpoint. `compiled`: XLA compiles the step, which the
     log tells. `validations` are run between the steps, and may end the run. `seen` is
-    looked at now and then.
+    looked at now and then. `recalibration` is run after the last step, before it is saved; a run
+    that a signal ends does without.
 
     Where the data or a log fails, the steps since the last save are saved before the run ends.
 
@@ -84,6 +87,7 @@ def run(
             chosen, length.total_steps, step, variables, observers, stop, guard, validations
         )
         loop.last_good = start.resume_from
+        loop.recalibration = recalibration
         try:
             with tf.train.MonitoredSession(creator) as session:
                 observers.start(creator.first_step)
@@ -180,6 +184,7 @@ class _Loop:
     _saved_at = -1  # the step at which all workers last saved together
     _is_first = True  # whether no step of this session is done yet
     warm_up = False  # whether the next step compiles
+    recalibration: batch_norm.Recalibration | None = None
     left_out = 0  # steps, because they were not finite
     overflowed = 0  # steps left out, because their gradients were too large for the loss scale
     # Why no more is logged. The run then ends as at a signal: all workers after the same step.
@@ -199,6 +204,7 @@ class _Loop:
         self._total_steps, self._step, self._variables = total_steps, step, variables
         self._check_every = chosen.workers.check_workers_every_n_steps
         self._chosen = chosen.run
+        self._recalibrates_before = chosen.validation.recalibrate_before_eval
         self._observers, self._stop, self._guard = observers, stop, guard
         self._validations = validations
         finite = ' (each worker says its own; one of them is not finite)'
@@ -269,11 +275,15 @@ class _Loop:
             if ending and self._stop.number:
                 name = signal.Signals(self._stop.number).name
                 self._tell(monitor.say, f'{name}: stopping after step {reached}')
+            validates = bool(self._validations and self._validations.due(reached) and not ending)
+            before = validates and self._recalibrates_before
+            if self.recalibration and (before or reached >= self._total_steps):
+                self._recalibrate(raw)
             if values['save'] or ending or reached >= self._total_steps:
                 self._save(raw, reached)
             elif reached % self._check_every == 0:
                 self._variables.reconcile(raw, f'after step {reached}')
-            if self._validations and self._validations.due(reached) and not ending:
+            if validates:
                 ending = self._validate(raw, reached)
         if self._failure:
             raise self._failure
@@ -330,6 +340,21 @@ class _Loop:
                 tell(what)
         except errors.OutputError as error:
             self._failure = error
+
+    def _recalibrate(self, session: tf.Session) -> None:
+        assert self.recalibration
+        begun = time.monotonic()
+        try:
+            self.recalibration.run(session)
+        except tf.errors.OpError:
+            self._rescue(session)
+            raise
+        taken = time.monotonic() - begun
+        self._tell(
+            self._observers.say,
+            f'statistics of batch norm computed anew over {self._chosen.recalibrate_batch_norm} '
+            f'batches in {taken:.1f} s',
+        )
 
     def _rescue(self, session: tf.Session) -> None:
         """Saves once more what an error of the input would take away."""

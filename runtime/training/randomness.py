@@ -27,16 +27,17 @@ _STATELESS_TWINS = {
 }
 
 
-def make_draws_follow_step(losses: Iterable[Any], global_step: tf.Variable, seed: int) -> int:
+def make_draws_follow_step(losses: Iterable[Any], global_step: Any, seed: int) -> int:
     """Replaces every random operation that the losses depend on; returns how many there were.
 
     Call it when the forward pass is built and before gradients are.
 
     Args:
       losses: tensors.
-      global_step: int64 scalar variable.
+      global_step: int64 scalar, a variable or a tensor.
       seed: the run's seed, different for each worker so that their masks differ.
     """
+    is_variable = isinstance(global_step, tf.Variable)
     random_operations = [op for op in ancestors(losses) if op.type in _STATELESS_TWINS]
     for operation in random_operations:
         selects = _selects_by(operation.outputs[0])
@@ -44,7 +45,8 @@ def make_draws_follow_step(losses: Iterable[Any], global_step: tf.Variable, seed
         name_seed = seed ^ (zlib.crc32(operation.name.encode()) & 0x7FFFFFFF)
         dtype = operation.outputs[0].dtype
         with tf.device(operation.device):
-            step_seed = tf.stack([tf.cast(name_seed, tf.int64), global_step.read_value()])
+            step = global_step.read_value() if is_variable else global_step
+            step_seed = tf.stack([tf.cast(name_seed, tf.int64), step])
             draw = _STATELESS_TWINS[operation.type](
                 operation.inputs[0], seed=step_seed, dtype=tf.float32 if dtype.size == 2 else dtype
             )

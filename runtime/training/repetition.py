@@ -29,7 +29,7 @@ def repeated(step: Step, most: int) -> Step:
     """
     wanted = {name: value for name, value in step.fetches.items() if name != _LEFT_AWAY}
     tensors = [tf.convert_to_tensor(value) for value in tf.nest.flatten(wanted)]
-    body_graph, shared = _copy_of(tensors)
+    body_graph, shared = copy_of(tensors)
     count = tf.placeholder_with_default(most, [], name='steps_in_this_run')
     place = next(index for index, name in enumerate(_names(wanted)) if name == 'step')
 
@@ -80,7 +80,7 @@ def _names(wanted: Mapping[str, Any]) -> list[str]:
     return tf.nest.flatten(named)
 
 
-def _copy_of(tensors: list[Any]) -> tuple[tf.GraphDef, dict[str, Any]]:
+def copy_of(tensors: list[Any]) -> tuple[tf.GraphDef, dict[str, Any]]:
     """The graph that the tensors come from, and by name the tensors that it takes from outside."""
     graph = tensors[0].graph
     names = list(dict.fromkeys(tensor.op.name for tensor in tensors))

@@ -42,11 +42,13 @@ _FREE = frozenset(
             'custom_image_op',
             'xla',
             'steps_per_run',
+            'recalibrate_batch_norm',
         ),
         *('worker_timeout_secs', 'fusion_threshold_mb', 'fusion_cycle_ms'),
         *('check_workers_every_n_steps', 'use_horovod', 'num_workers'),
         # What is looked at between the steps, and ends the run earlier.
         *('eval_split_name', 'eval_every_epochs', 'eval_every_steps', 'keep_best'),
+        'recalibrate_before_eval',
         *('early_stop_patience', 'stop_threshold'),
         *('save_histograms', 'save_sample_images', 'profile_steps'),
     }

@@ -31,7 +31,7 @@ def run_length(chosen: options.Training, images_per_epoch: int, workers: int) ->
     """The length of the run that the flags describe, on `workers` workers."""
     return RunLength(
         chosen.run.max_number_of_steps,
-        chosen.input.batch_size * chosen.clones.num_clones * workers,
+        chosen.input.batch_size * chosen.clones.num_clones * chosen.run.accumulate_steps * workers,
         images_per_epoch,
     )
 
@@ -54,6 +54,11 @@ class Schedule:
         import tensorflow as tf
 
         return tf.cast(self._formula(tf, tf.cast(global_step, tf.float64)), tf.float32)
+
+    @property
+    def first_rate(self) -> float:
+        """What decays, and what a warm-up climbs to."""
+        return self.scale * self.options.learning_rate
 
     @property
     def warmup_steps(self) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import tensorflow.compat.v1 as tf
@@ -25,6 +25,14 @@ class Update:
     also_run: Sequence[tf.Operation] = ()  # with every step, for what running them brings about
     only_if_finite: bool = False  # else the step changes no variable but the global step
     scale: loss_scale.LossScale | None = None  # of the gradients
+    # What is made of them when they are averaged over the workers.
+    clip: Callable[[cluster_lib.GradientsAndVariables], cluster_lib.GradientsAndVariables] = list
+
+    @property
+    def measures(self) -> bool:
+        """Whether the optimizer finds its rate by gradients, so that one that is not finite would
+        stay in what it has measured."""
+        return hasattr(self.optimizer, 'tuned')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,16 +57,17 @@ def build_step(
     update: Update,
     cluster: cluster_lib.Cluster,
     fed: Mapping[str, Any] | None = None,
+    losses: Mapping[str, Any] | None = None,
 ) -> Step:
     """One step: average gradients over workers, update, statistics, averages, then step + 1.
 
     The parts are ordered by control dependencies, and loss and step belong together: the step that
     is reported is the one that the loss was computed for.
 
-    A step fails where the loss is not finite on any worker. With `update.only_if_finite` it also
-    fails where a gradient, averaged over the workers, is not; it then leaves all variables as they
-    are, alike on all workers, and counts. With `update.scale` such gradients have overflowed: the
-    step is left out and counts likewise, but has not failed.
+    A step fails where the loss is not finite on any worker. With `update.only_if_finite`, and where
+    the optimizer measures, it also fails where a gradient, averaged over the workers, is not; it
+    then leaves all variables as they are, alike on all workers, and counts. With `update.scale`
+    such gradients have overflowed: the step is left out and counts likewise, but has not failed.
 
     The fetches: `step`, `loss`, `learning_rate`, `losses`, `failed`, `stop`, `save`, `also_run`;
     with a scale `overflowed` and `loss_scale`, that of the next step; and what is `fed`.
@@ -70,6 +79,7 @@ def build_step(
       update: what changes the variables.
       cluster: the workers.
       fed: tensors of the input, by name (`feed.Feed.tensors`).
+      losses: parts of the loss, by TensorBoard tag; None: those of the graph.
     """
     stop_requested = tf.placeholder_with_default(False, [], name='stop_requested')
     save_requested = tf.placeholder_with_default(False, [], name='save_requested')
@@ -83,11 +93,11 @@ def build_step(
     overflowed = None
 
     def change_variables() -> tf.Operation:
-        updated = update.optimizer.apply_gradients(pairs)
+        updated = update.optimizer.apply_gradients(update.clip(pairs))
         with tf.control_dependencies([updated]):
             return averages.update(global_step.read_value()) if averages else tf.no_op()
 
-    can_leave_out = update.only_if_finite or scale is not None
+    can_leave_out = update.only_if_finite or update.measures or scale is not None
     if can_leave_out:
         left_out = failed | tf.logical_not(_all_finite(pairs))
         hold_back(update.update_ops, left_out)
@@ -99,7 +109,10 @@ def build_step(
         changed = (
             tf.cond(left_out, tf.no_op, change_variables) if can_leave_out else change_variables()
         )
+    parts = dict(losses if losses is not None else loss_parts_of(total_loss))
     with tf.control_dependencies([changed]):
+        if update.measures:
+            learning_rate, parts['momentum'] = update.optimizer.tuned()
         scaled = (
             {
                 'overflowed': overflowed,
@@ -114,7 +127,7 @@ def build_step(
         'step': step,
         'loss': total_loss,
         'learning_rate': learning_rate,
-        'losses': _loss_parts(total_loss),
+        'losses': parts,
         'failed': failed,
         'stop': events[1],
         'save': events[2],
@@ -180,7 +193,7 @@ def hold_back(update_ops: Sequence[Any], failed: Any) -> int:
     return len(seen)
 
 
-def _loss_parts(total_loss: Any) -> dict[str, Any]:
+def loss_parts_of(total_loss: Any) -> dict[str, Any]:
     """Parts of the loss by TensorBoard tag."""
     parts = {f'losses/{loss.op.name}': loss for loss in tf.losses.get_losses()}
     regularization = tf.add_n([tf.constant(0.0), *tf.losses.get_regularization_losses()])

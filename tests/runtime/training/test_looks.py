@@ -9,34 +9,8 @@ import tensorflow.compat.v1 as tf
 from PIL import Image
 
 from runtime import options
-from runtime.options import fields
 from runtime.training import looks, traces
 from slim import errors
-
-
-@pytest.fixture
-def train_flags():
-    """train_flags(flag=value, ...): the flags of a training."""
-
-    def with_values(**values):
-        groups = (
-            options.DatasetOptions,
-            options.TrainingInputOptions,
-            options.AugmentationOptions,
-            options.TrainingNetworkOptions,
-            options.ScheduleOptions,
-            options.OptimizerOptions,
-            options.AverageOptions,
-            options.FineTuningOptions,
-            options.TrainingRunOptions,
-            options.CloneOptions,
-            options.ClusterOptions,
-            options.DeviceOptions,
-        )
-        given = options.Training(*(group() for group in groups))
-        return fields.with_values(given, values)
-
-    return with_values
 
 
 @pytest.mark.once
@@ -146,10 +120,9 @@ def test_what_was_not_asked_for_is_not_there(train_flags):
     assert found == {1: HYPER_PARAMETERS}
 
 
-@pytest.mark.once
-def test_a_loop_cannot_be_looked_into(train_flags):
-    with pytest.raises(errors.UsageError, match='--save_histograms with --steps_per_run'):
-        looks.check(train_flags(save_histograms=True, steps_per_run=2))
+@pytest.mark.parametrize('flag', ['steps_per_run', 'accumulate_steps'])
+def test_what_is_in_a_loop_is_not_fetched(train_flags, flag):
+    assert looks.add(train_flags(**{flag: 2}), 'images', {}, {}) == looks.Looks()
 
 
 def test_hyper_parameters_are_what_the_result_depends_on(train_flags):

@@ -13,7 +13,15 @@ import tensorflow.compat.v1 as tf
 import slim
 from runtime import options
 from runtime.checkpoints import averages, starting
-from runtime.training import loop, loss_scale, randomness, repetition, schedules, stopping
+from runtime.training import (
+    loop,
+    loss_scale,
+    randomness,
+    repetition,
+    schedules,
+    stopping,
+    yellowfin,
+)
 from runtime.training import step as step_lib
 from runtime.training import validation as validation_lib
 from runtime.workers import agreement, cluster
@@ -54,6 +62,7 @@ def train(
     gradient_type=tf.float32,
     evaluate=None,
     validation=None,
+    optimizer=None,
     **run,
 ):
     """Trains a linear layer with batch norm and dropout; three batches of inputs in turn.
@@ -86,7 +95,8 @@ def train(
             loss += tf.sqrt(tf.where(poisoned, zero, 1.0))
         tf.losses.add_loss(loss)
         randomness.make_draws_follow_step([loss], global_step, seed=3)
-        optimizer = tf.train.MomentumOptimizer(learning_rate, 0.9)
+        if optimizer is None:
+            optimizer = tf.train.MomentumOptimizer(learning_rate, 0.9)
         scale = loss_scale.LossScale() if scaled else None
         update = step_lib.Update(
             optimizer,
@@ -223,6 +233,28 @@ def test_a_step_that_is_not_finite_is_left_out_and_counts(tmp_path, poison, caps
         (8, 1),
         (9, 1),
     ]
+
+
+@pytest.mark.parametrize('several', [{}, {'steps_per_run': 4, 'scaled': True}])
+def test_yellowfin_logs_what_it_applied_and_keeps_what_is_not_finite_out(tmp_path, several, capsys):
+    def run(name, **flags):
+        train(tmp_path / name, optimizer=yellowfin.YellowFinOptimizer(0.01), **several, **flags)
+
+    run('whole', steps=7)
+    lines = [json.loads(line) for line in (tmp_path / 'whole/metrics.jsonl').open()]
+    held = values(tmp_path / 'whole')
+    assert lines[-1]['learning_rate'] == held['YellowFin/lr'] != lines[0]['learning_rate']
+    run('parts', steps=4)
+    run('parts', steps=7)
+    assert_equal(values(tmp_path / 'parts'), held)
+    # A loss that is not finite leaves what was measured as it was, also where that ends the run.
+    run('skip', steps=4)
+    before = values(tmp_path / 'skip')
+    with pytest.raises(errors.NonFiniteLossError, match='at step 5 '):
+        run('skip', steps=7, poison_step=4)
+    assert_equal(values(tmp_path / 'skip'), before)
+    run('skip', steps=5, poison_step=4, on_nan='skip')
+    assert_equal(values(tmp_path / 'skip'), before, but=['global_step', 'loss_scale/steady_steps'])
 
 
 def test_more_such_steps_than_allowed_end_the_run(tmp_path):
