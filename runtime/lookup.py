@@ -97,7 +97,7 @@ def for_validation(chosen: options.Training, training: Parts) -> Parts | None:
         raise errors.UsageError('--eval_every_epochs and --eval_every_steps: give one of the two')
     if not asked.wanted:
         for flag, value in options.values(asked).items():
-            if value not in (None, False):
+            if value is not None and value is not False:
                 raise errors.UsageError(
                     f'--{flag}={value} has no effect without validations: give --eval_every_epochs '
                     'or --eval_every_steps'
