@@ -13,6 +13,7 @@ def variables(folder):
     return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
 
 
+@pytest.mark.slow
 def test_frozen_statistics_are_the_checkpoints_and_the_rest_learns(
     script, digits, trained, tmp_path
 ):
@@ -33,6 +34,7 @@ def test_frozen_statistics_are_the_checkpoints_and_the_rest_learns(
             assert not np.array_equal(value, before[name]), name
 
 
+@pytest.mark.slow
 def test_statistics_anew_do_not_depend_on_stops_and_leave_the_weights_alone(
     script, digits, trained, tmp_path
 ):
