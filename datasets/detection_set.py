@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from datasets import record_set
 from datasets.dataset import Dataset
 from datasets.record_set import RecordSet
-from datasets.records import description, detection_format, example_encoding
+from datasets.records import description, detection_format, example_encoding, framing
 from datasets.records.description import Description
-from datasets.records.kitti_labels import PictureObject
+from datasets.records.detection_format import Picture
 from slim.errors import DataError
 
 # More than any picture of KITTI has, for records that no dataset.json describes.
@@ -29,11 +30,21 @@ class DetectionSet(Dataset):
     max_boxes: int = 1  # the most objects of a picture, at least 1
     relative: bool = False  # whether records hold boxes as parts of the picture's sides
 
-    def objects_of(self, serialized: bytes) -> list[PictureObject]:
-        """What a score needs of a record: its objects and DontCare regions, by line of the label
-        file, boxes in pixels. ValueError for bytes that are no record."""
-        features = example_encoding.decode(serialized)
-        return detection_format.objects_of(features, self.relative)
+    def pictures(self) -> Iterator[Picture]:
+        """What a score needs, of every record in the order of the files; no image is decoded.
+
+        DataError, which names file and record, for one that cannot be read.
+        """
+        for path in self.data_sources:
+            for frame in framing.read_records(path):
+                where = f'{path}, record {frame.number} (counted from 0)'
+                if frame.problem:
+                    raise DataError(f'{where}: {frame.problem}')
+                try:
+                    features = example_encoding.decode(frame.data)
+                    yield detection_format.picture_of(features, self.relative)
+                except ValueError as error:
+                    raise DataError(f'{where}: it is no record of a picture: {error}') from error
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ TensorFlow is imported where it is used, because the writer's processes do witho
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from datasets.records import example_encoding
 from datasets.records.example_encoding import Value, bytes_feature, float_feature, int64_feature
@@ -103,28 +103,40 @@ def _truncated(objects: Sequence[PictureObject], relative: bool) -> bytes:
     return int64_feature(*map(int, values)) if relative else float_feature(*values)
 
 
-def objects_of(
-    features: Mapping[str, Sequence[Value]], relative: bool = False
-) -> list[PictureObject]:
-    """All objects and regions of a decoded record (`example_encoding.decode`), by line.
+class Picture(NamedTuple):
+    """A record without its image."""
 
-    Boxes in pixels of the picture, to as many decimals as the label file had (six digits). Records
-    that others have written may lack everything but the sides of the boxes and their labels.
+    name: str  # of the image's file, '' where unknown
+    size: tuple[int, int]  # height and width in pixels
+    objects: list[PictureObject]  # and DontCare regions, by line; boxes in pixels
+
+
+def picture_of(features: Mapping[str, Sequence[Value]], relative: bool = False) -> Picture:
+    """What a score needs of a decoded record (`example_encoding.decode`).
+
+    Boxes have as many decimals as in the label file (of seven digits). Records that others have
+    written may lack everything but sizes, sides of boxes and types. ValueError without a size.
     """
-    scale = (1, 1, 1, 1)
-    if relative:
-        scale = (_one(features, WIDTH), _one(features, HEIGHT)) * 2
+    height, width = _one(features, HEIGHT), _one(features, WIDTH)
+    names = features.get(FILENAME) or [b'']
+    name = names[0].decode(errors='surrogateescape') if isinstance(names[0], bytes) else ''
+    return Picture(name, (height, width), _objects(features, height, width, relative))
+
+
+def _objects(
+    features: Mapping[str, Sequence[Value]], height: int, width: int, relative: bool
+) -> list[PictureObject]:
+    scale = (width, height) * 2 if relative else (1, 1, 1, 1)
     found = []
     for place in (OBJECTS, OTHERS, DONT_CARES):
         columns = [features.get(f'{place}/{side}', ()) for side in SIDES]
         for number, sides in enumerate(zip(*columns, strict=True)):
 
-            def value(name: str, default: Value, place: str = place, number: int = number) -> Value:
+            def value(name: str, default: Value, place: str = place, number: int = number) -> Any:
                 values = features.get(f'{place}/{name}', ())
                 return values[number] if number < len(values) else default
 
             kind = value('label_text', DONT_CARE.encode() if place == DONT_CARES else b'')
-            assert isinstance(kind, bytes)
             left, top, right, bottom = (
                 _decimal(float(side), by) for side, by in zip(sides, scale, strict=True)
             )
