@@ -1,4 +1,4 @@
-"""From thousands of scored boxes to the few that are said: the best ones, and one for each object."""
+"""From thousands of scored boxes to the few that are said: the best, and one for each object."""
 
 from __future__ import annotations
 
