@@ -27,14 +27,17 @@ class Feed:
         mix: Callable[..., tuple[Any, Any]] | None = None,
     ) -> None:
         self._records, self._batch, self._order = records, batch, order
-        pipeline = inputs.training_batches(records, preprocess, batch, order, mix)
+        pipeline = self._pipeline(records, preprocess, batch, order, mix)
         self._iterator = tf.data.make_initializable_iterator(pipeline)
         tf.add_to_collection(tf.GraphKeys.TABLE_INITIALIZERS, self._iterator.initializer)
         self._waits: list[Any] = []
         self._skipped: list[Any] = []
         self._labels: list[Any] = []
 
-    def next_batch(self) -> tuple[Any, Any]:
+    def _pipeline(self, *arguments: Any) -> Any:
+        return inputs.training_batches(*arguments)
+
+    def next_batch(self) -> tuple[Any, ...]:
         """Images and labels of the next batch, for one clone.
 
         The clones of a step take theirs in the order of these calls; otherwise which of them gets
@@ -44,16 +47,16 @@ class Feed:
             with tf.control_dependencies(self._skipped[-1:]):
                 asked = tf.timestamp()
             with tf.control_dependencies([asked]):
-                images, labels, skipped = self._iterator.get_next()
+                *content, skipped = self._iterator.get_next()
             with tf.control_dependencies([skipped]):
                 got = tf.timestamp()
             # The network waits for the clock; else a busy machine would read it when that is done.
             with tf.control_dependencies([got]):
-                images, labels = tf.identity(images), tf.identity(labels)
+                content = [tf.identity(tensor) for tensor in content]
         self._waits.append(got - asked)
         self._skipped.append(skipped)
-        self._labels.append(labels)
-        return images, labels
+        self._labels.append(content[-1])
+        return tuple(content)
 
     def tensors(self) -> dict[str, Any]:
         """Of a step, once every clone has its batch.

@@ -180,7 +180,7 @@ def violations(path: str, source: str) -> list[str]:
 
 
 def python_files() -> list[str]:
-    folders = (*PACKAGES, 'scripts', 'tests', 'benchmarks')
+    folders = (*PACKAGES, 'scripts', 'tests', 'tools', 'benchmarks')
     paths = [*ROOT.glob('*.py')]
     for folder in folders:
         paths += (ROOT / folder).rglob('*.py')
