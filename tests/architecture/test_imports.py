@@ -20,6 +20,7 @@ PACKAGES = (
     'datasets',
     'preprocessing',
     'deployment',
+    'detection',
     'mobilenet',
     'research',
 )
@@ -62,6 +63,8 @@ ALLOWED = {
     'research': ('mobilenet',),
     # Where clones are placed follows the device that the process has chosen.
     'deployment': ('slim', 'runtime.devices.devices'),
+    # Boxes as mathematics: who reads, trains and draws knows it, it knows nobody.
+    'detection': ('slim.errors',),
     # From the bottom to the top: each room may use those above its row.
     'runtime/options': (),
     'runtime/flags': ('slim.errors',),
@@ -210,6 +213,8 @@ def test_file_keeps_the_rules(path: str) -> None:
         ('datasets/dataset_utils.py', 'import tf_slim'),
         ('datasets/conversion/digits.py', 'from runtime.input import inputs'),
         ('nets/lenet.py', 'from runtime import options'),
+        ('detection/losses.py', 'import slim'),
+        ('detection/losses.py', 'from datasets import imagenet'),
         ('deployment/model_deploy.py', 'from runtime.devices import precision'),
         ('runtime/training/loop.py', 'from nets import nets_factory'),
         ('runtime/training/loop.py', 'import horovod.tensorflow as hvd'),
