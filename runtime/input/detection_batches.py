@@ -165,6 +165,7 @@ def _checks(
 ) -> list[Any]:
     """Operations that fail, naming the record, for objects that training cannot use."""
     labels, last = features['labels'], records.num_classes - 1
+    extremes = lowest, _ = tf.reduce_min(labels), tf.reduce_max(labels)
     empty = tf.reduce_any(boxes[:, 2:] <= boxes[:, :2], axis=1)
     num_empty = tf.reduce_sum(tf.cast(empty, tf.int32))
     count = tf.shape(boxes)[0]
@@ -174,12 +175,14 @@ def _checks(
             condition=tf.reduce_all((labels >= batch.labels_offset) & (labels <= last)),
             data=[
                 tf.constant(input_errors.BAD_LABEL),
-                tf.stack([batch.labels_offset, last, features['label']]),
+                tf.stack(
+                    [batch.labels_offset, last, tf.where(lowest < batch.labels_offset, *extremes)]
+                ),
                 features['filename'],
             ],
         ),
         tf.raw_ops.Assert(
-            condition=(num_empty == 0) & (count <= room),
+            condition=tf.equal(num_empty, 0) & (count <= room),  # `==` is identity in a v1 graph
             data=[
                 tf.constant(input_errors.BAD_BOXES),
                 tf.stack([room, count, num_empty]),

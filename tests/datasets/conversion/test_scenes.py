@@ -1,4 +1,4 @@
-"""The generated scenes: the same for a seed, with members of every level."""
+"""The generated scenes: the same for a seed, with members of every difficulty."""
 
 import collections
 
@@ -39,7 +39,7 @@ def test_every_class_has_members_of_every_level():
             levels[one.type, level] += 1
             assert 0 <= one.truncated < 0.5 or one.type == 'DontCare'
     for kind in kitti_labels.CLASSES:
-        for level in ('easy', 'moderate', 'hard', 'none'):
+        for level in ('easy', 'moderate', 'hard'):
             assert levels[kind, level] >= 2, (kind, level, levels)
     assert levels['Van', 'easy'] and levels['DontCare', 'easy'] + levels['DontCare', 'none']
 
