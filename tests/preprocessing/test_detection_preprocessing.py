@@ -75,6 +75,8 @@ def test_an_object_at_the_edge_keeps_the_edge(views):
     for seed in range(6):
         found = views[1](seed, boxes)[1]
         assert found[:, 0].min() == 0 and found[:, 2].max() == pytest.approx(WIDTH)
+        left = views[1](seed, boxes[:1])[1][0]
+        assert left[0] == 0 or left[2] == pytest.approx(WIDTH)
     outside = views[1](1, np.array([[-5.0, 10.0, 95.0, 49.5]], np.float32))[1]
     assert outside[0, [0, 2]] == pytest.approx([0, WIDTH])
 

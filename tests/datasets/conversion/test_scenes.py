@@ -37,9 +37,10 @@ def test_every_class_has_members_of_every_level():
             hard = height >= 25 and one.occluded <= 2 and one.truncated <= 0.5
             level = 'easy' if easy else 'moderate' if moderate else 'hard' if hard else 'none'
             levels[one.type, level] += 1
+            levels[one.type, one.occluded] += 1
             assert 0 <= one.truncated < 0.5 or one.type == 'DontCare'
     for kind in kitti_labels.CLASSES:
-        for level in ('easy', 'moderate', 'hard'):
+        for level in ('easy', 'moderate', 'hard', 0, 1, 2):
             assert levels[kind, level] >= 2, (kind, level, levels)
     assert levels['Van', 'easy'] and levels['DontCare', 'easy'] + levels['DontCare', 'none']
 
