@@ -179,7 +179,7 @@ def _checks(
             ],
         ),
         tf.raw_ops.Assert(
-            condition=(num_empty == 0) & (count <= room),
+            condition=(num_empty < 1) & (count <= room),
             data=[
                 tf.constant(input_errors.BAD_BOXES),
                 tf.stack([room, count, num_empty]),
