@@ -1,7 +1,9 @@
 """Detectors by the name of the network below: one head on many bodies.
 
-detector = detectors.get_detector_fn('mobilenet_v2', num_classes=3, is_training=True)
-layer = detector(images)  # [batch, height / 32, width / 32, 9 * 8]
+The last layer has one place for each 32 pixels, and channels for nine anchors:
+
+    detector = detectors.get_detector_fn('mobilenet_v2', num_classes=3, is_training=True)
+    layer, _ = detector(images)  # [batch, height / 32, width / 32, 9 * 8]
 """
 
 from __future__ import annotations

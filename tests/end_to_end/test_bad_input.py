@@ -24,6 +24,8 @@ SCRIPTS = [
     'doctor.py',
     'inspect_network.py',
     'predict_image.py',
+    'train_object_detector.py',
+    'eval_object_detector.py',
 ]
 
 
