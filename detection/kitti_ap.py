@@ -176,7 +176,7 @@ def _result(pictures: list[_Picture], kind: Kind, level: Level, rules: Rules) ->
             taken += gone
     wrong = np.sort(np.concatenate(charged)) if charged else np.zeros(0)
     false_positives = len(wrong) - np.searchsorted(wrong, thresholds, side='left') - taken
-    precision = np.zeros(_POINTS)
+    precision: np.ndarray = np.zeros(_POINTS)
     total = true_positives + false_positives
     precision[: len(thresholds)] = np.divide(
         true_positives, total, out=np.zeros(len(total)), where=total > 0

@@ -1,7 +1,9 @@
 """Detectors by the name of the network below: one head on many bodies.
 
-detector = detectors.get_detector_fn('mobilenet_v2', num_classes=3, is_training=True)
-layer = detector(images)  # [batch, height / 32, width / 32, 9 * 8]
+The last layer has one place for each 32 pixels, and channels for nine anchors:
+
+    detector = detectors.get_detector_fn('mobilenet_v2', num_classes=3, is_training=True)
+    layer, _ = detector(images)  # [batch, height / 32, width / 32, 9 * 8]
 """
 
 from __future__ import annotations
@@ -39,8 +41,9 @@ def get_detector_fn(
     width_multiplier: float = 1.0,
     shapes: int = 9,
     dropout_keep_prob: float = 0.5,
-) -> Callable[[Any], Any]:
-    """Returns `detector(images) -> layer`.
+    batch_norm_decay: float | None = None,
+) -> Callable[[Any], tuple[Any, dict[str, Any]]]:
+    """Returns `detector(images) -> (layer, end_points)`.
 
     Args:
       name: one of `NAMES`.
@@ -50,10 +53,12 @@ def get_detector_fn(
       width_multiplier: factor on the body's width; 1.0 for the width that its name says.
       shapes: anchors at each place, K.
       dropout_keep_prob: share of the body's last layer that is kept in training.
+      batch_norm_decay: decay of the moving statistics; None for the body's own.
 
     Returns:
       A function of images, float32 [batch, height, width, 3] in -1..1, to float32 [batch, rows,
-      columns, K * (C + 5)] (`detector_head.add`), a row or column for each 32 pixels.
+      columns, K * (C + 5)] (`detector_head.add`), a row or column for each 32 pixels; and the
+      body's end points.
 
     Raises:
       UsageError: no such body.
@@ -64,13 +69,13 @@ def get_detector_fn(
     # A name with a width in it has that as its default, which 1.0 must not overwrite.
     width = {} if width_multiplier == 1.0 else {width_argument: width_multiplier}
     network_fn = nets_factory.get_network_fn(
-        name, None if last else num_classes, weight_decay, is_training
+        name, None if last else num_classes, weight_decay, is_training, batch_norm_decay
     )
 
-    def detector(images: Any) -> Any:
+    def detector(images: Any) -> tuple[Any, dict[str, Any]]:
         if last is None:
             kwargs = {**width, 'shapes': shapes, 'dropout_keep_prob': dropout_keep_prob}
-            return network_fn(images, **kwargs)[0]
+            return network_fn(images, **kwargs)
         _, end_points = network_fn(images, **width)
         # Beside the body's variables.
         scope = end_points[last].op.name.split('/')[0]
@@ -78,6 +83,7 @@ def get_detector_fn(
             tf.variable_scope(scope, auxiliary_name_scope=False),
             training_form.form_scope(is_training, slim.dropout),
         ):
-            return detector_head.add(end_points[last], num_classes, shapes, dropout_keep_prob)
+            net = end_points[last]
+            return detector_head.add(net, num_classes, shapes, dropout_keep_prob), end_points
 
     return detector

@@ -20,6 +20,7 @@ from runtime.devices import precision
 from runtime.input import feed, inputs, mixing
 from runtime.training import (
     classification,
+    clipping,
     cross_replica,
     loss_scale,
     optimizers,
@@ -56,21 +57,28 @@ def add_input(
         precision.image_type(runtime.device.kind, runtime.dtype),
         chosen.input.deterministic,
     )
+    order = training_order(chosen, runtime, first_step)
+    mixer = mixing.mixer(chosen.augmentation, parts.network.num_classes, chosen.run.seed)
+    with tf.device(places.inputs_device()):
+        return feed.Feed(parts.dataset, parts.preprocess, batch, order, mixer)
+
+
+def training_order(
+    chosen: options.Training | options.DetectionTraining, runtime: startup.Runtime, first_step: int
+) -> inputs.TrainingOrder:
+    """Which records this worker's batches have, from `first_step` on."""
     reading = inputs.Reading(
         chosen.input.num_readers,
         chosen.input.cache,
         skip_damaged=chosen.input.on_data_error == 'skip',
     )
-    order = inputs.TrainingOrder(
+    return inputs.TrainingOrder(
         chosen.run.seed,
         first_step,
         chosen.clones.num_clones,
         inputs.Shard(runtime.cluster.rank, runtime.cluster.size),
         reading,
     )
-    mixer = mixing.mixer(chosen.augmentation, parts.network.num_classes, chosen.run.seed)
-    with tf.device(places.inputs_device()):
-        return feed.Feed(parts.dataset, parts.preprocess, batch, order, mixer)
 
 
 def add_clones(
@@ -108,8 +116,12 @@ def add_step(
     clones: list[model_deploy.Clone],
     batches: feed.Feed,
     places: model_deploy.DeploymentConfig,
+    clip_norm: float = 0.0,
 ) -> Step:
-    """Gradients, precision and the update: what one run of the session does."""
+    """Gradients, precision and the update: what one run of the session does.
+
+    `clip_norm`: greatest norm of the gradient of each variable; 0 for any.
+    """
     global_step = tf.train.get_global_step()
     update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS, clones[0].scope)
     moving_averages = averages.moving_averages(chosen.averages.moving_average_decay)
@@ -125,7 +137,7 @@ def add_step(
             runtime.device.kind, runtime.dtype, total_loss
         )
         update = Update(
-            optimizer,
+            clipping.ByNorm(optimizer, clip_norm) if clip_norm else optimizer,
             gradients,
             update_ops,
             moving_averages,

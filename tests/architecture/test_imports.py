@@ -34,6 +34,8 @@ ROOTS = (
     'inspect_network',
     'predict_image',
     'download_and_convert_data',
+    'train_object_detector',
+    'eval_object_detector',
     'doctor',
 )
 OURS = (*PACKAGES, *ROOTS)
@@ -83,6 +85,7 @@ ALLOWED = {
         'runtime.workers',
         'runtime.input',
         'deployment',
+        'detection',
     ),
     'runtime/results': (
         *_BASE,
@@ -92,6 +95,7 @@ ALLOWED = {
         'runtime.workers',
         'runtime.input',
         'runtime.training',
+        'detection',
     ),
     # What sees the whole of it: what is there, what the flags name, and which names there are.
     'runtime/diagnosis': ('runtime', 'slim'),
@@ -103,6 +107,13 @@ ALLOWED = {
         'preprocessing.names',
     ),
     'runtime/lookup': ('runtime.options', 'slim.errors', 'datasets', 'nets', 'preprocessing'),
+    'runtime/detection_lookup': (
+        'runtime.options',
+        'slim.errors',
+        'datasets',
+        'nets',
+        'preprocessing',
+    ),
 }
 # What a place may not import although its row allows what is above it.
 REFUSED = {

@@ -27,6 +27,8 @@ SCRIPTS = [
     'tools/generate_scenes.py',
     'tools/kitti_random_split_train_val.py',
     'tools/tf_convert_data.py',
+    'train_object_detector.py',
+    'eval_object_detector.py',
 ]
 
 

@@ -92,7 +92,7 @@ def test_a_classifiers_checkpoint_starts_the_detector(graph, tmp_path):
 )
 def test_one_head_on_each_body(graph, name, width, scope, channels, body):
     images = tf.placeholder(tf.float32, [2, 100, 200, 3])
-    layer = detectors.get_detector_fn(name, 3, 1e-4, True, width)(images)
+    layer, _ = detectors.get_detector_fn(name, 3, 1e-4, True, width)(images)
     assert layer.shape.as_list() == [2, 4, 7, 72]
     head = {
         one.op.name: one.shape.as_list()
@@ -123,7 +123,7 @@ def test_one_head_on_each_body(graph, name, width, scope, channels, body):
 @pytest.mark.once
 def test_an_untrained_head_says_next_to_nothing_and_drops_only_in_training(graph):
     images = tf.constant(np.random.RandomState(0).uniform(-1, 1, [1, 64, 64, 3]), tf.float32)
-    layer = detectors.get_detector_fn('mobilenetdet', 3, width_multiplier=0.25)(images)
+    layer, _ = detectors.get_detector_fn('mobilenetdet', 3, width_multiplier=0.25)(images)
     with tf.Session() as session:
         session.run(tf.global_variables_initializer())
         first, second = session.run(layer), session.run(layer)
