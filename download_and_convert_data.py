@@ -6,11 +6,12 @@
   python3 download_and_convert_data.py --dataset_name=folder --dataset_dir=/data/pets \\
       --source_dir=/data/pictures_of_pets
 
-Data sets: cifar10, flowers, imagenette, mnist, visualwakewords, and folder for class folders of
-your own. ImageNet has preprocess_imagenet.py. Without --source_dir the archives are downloaded into
-DATASET_DIR/downloads, where a start that broke off is taken up. --dataset_dir gets the records,
-labels.txt and, last of all, dataset.json. Exit codes: 0 done, 1 failure, 2 wrong command
-line, 3 wrong data.
+Data sets: cifar10, flowers, imagenette, mnist, visualwakewords, folder for class folders of your
+own, and scenes for generated pictures of streets with boxes, which need no download. ImageNet has
+preprocess_imagenet.py, KITTI and Pascal VOC have tools/tf_convert_data.py. Without --source_dir the
+archives are downloaded into DATASET_DIR/downloads, where a start that broke off is taken up.
+--dataset_dir gets the records, labels.txt and, last of all, dataset.json. Exit codes: 0 done,
+1 failure, 2 wrong command line, 3 wrong data.
 """
 
 from __future__ import annotations
@@ -53,6 +54,11 @@ _SETTINGS = {
             'flowers, imagenette, folder: turn pictures as their EXIF data say. Training reads '
             'them as they lie in the file.',
         ),
+        flags.DEFINE_integer('scenes_train', 400, 'scenes: pictures to train on.'),
+        flags.DEFINE_integer('scenes_val', 200, 'scenes: pictures for validation.'),
+        flags.DEFINE_integer('scene_height', 375, 'scenes: height of a picture in pixels.'),
+        flags.DEFINE_integer('scene_width', 1242, 'scenes: width of a picture in pixels.'),
+        flags.DEFINE_integer('scene_seed', 0, 'scenes: seed of what is drawn.'),
         flags.DEFINE_float(
             'max_megapixels',
             178.9,

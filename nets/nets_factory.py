@@ -22,6 +22,7 @@ from nets import (
     inception_v4,
     lenet,
     mobilenet_v1,
+    mobilenet_zehaos,
     overfeat,
     resnet_v1,
     resnet_v2,
@@ -51,6 +52,7 @@ _FAMILIES = (
     mobilenet_v1,
     mobilenet_v2,
     mobilenet_v3,
+    mobilenet_zehaos,
     nasnet,
     pnasnet,
 )

@@ -19,6 +19,7 @@ class Network:
     arg_scope: Callable[..., Any]  # (weight_decay=...) -> a slim arg scope
     decay_argument: str | None = None  # of arg_scope: decay of the batch norm statistics
     scope_has_form: bool = False  # arg_scope takes `is_training`, as the network does
+    finds_boxes: bool = False  # its logits are a map of boxes, not classes of the whole image
 
     @property
     def image_size(self) -> int:

@@ -55,6 +55,8 @@ NETWORKS: dict[str, Published] = {
     'mobilenet_v3_small_minimalistic': Published('MobilenetV3'),
     'mobilenet_edgetpu': Published('MobilenetEdgeTPU'),
     'mobilenet_edgetpu_075': Published('MobilenetEdgeTPU'),
+    'mobilenet': Published('MobileNet'),
+    'mobilenetdet': Published('MobileNet', num_classes=3),
     'nasnet_cifar': Published('cell_0', num_classes=10),
     'nasnet_mobile': Published('cell_0'),
     'nasnet_large': Published('cell_0'),

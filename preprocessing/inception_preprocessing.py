@@ -324,6 +324,66 @@ def preprocess_encoded(
     return to_grayscale(image) if use_grayscale else image
 
 
+def distorted_view(
+    image: tf.Tensor,
+    height: int,
+    width: int,
+    draws: tf.Tensor,
+    shift: tf.Tensor,
+    custom_op: ImageOp | None = None,
+) -> tf.Tensor:
+    """The whole picture moved, resized, mirrored and in other colours, for detectors.
+
+    Args:
+      image: uint8 [h, w, 3].
+      height, width: of the result, in pixels.
+      draws: float32 [3] in 0..1: mirrored below one half, brightness, saturation.
+      shift: float32 [2], rows and columns of `image` by which it moves down and to the right. What
+        is uncovered has the colours of the edge.
+      custom_op: computes the same in one pass; None: TensorFlow's operations.
+
+    Returns float32 [height, width, 3] in -1..1.
+    """
+    grid = _centred_grid(image, height, width) - tf.concat([shift, [0.0, 0.0]], axis=0)
+    if custom_op:
+        return _distort_in_one_pass(image, height, width, draws, custom_op, grid)
+    top, left, rows_apart, columns_apart = tf.unstack(grid)
+    resized = tf.raw_ops.ImageProjectiveTransformV3(
+        images=tf.cast(image, tf.float32)[tf.newaxis],
+        transforms=tf.stack([[columns_apart, 0.0, left, 0.0, rows_apart, top, 0.0, 0.0]]),
+        output_shape=[height, width],
+        fill_value=0.0,
+        interpolation='BILINEAR',
+        fill_mode='NEAREST',
+    )[0]
+    distorted = _distort_fast(resized, draws)
+    distorted.set_shape([height, width, 3])
+    return distorted
+
+
+def whole_view(
+    image: tf.Tensor, height: int, width: int, custom_op: ImageOp | None = None
+) -> tf.Tensor:
+    """The whole picture, uint8 [h, w, 3], resized: float32 [height, width, 3] in -1..1."""
+    if custom_op:
+        grid = _centred_grid(image, height, width)
+        return custom_op(image, height, width, scale=_TO_SIGNED_UNIT, offset=[-1.0] * 3, grid=grid)
+    return _resize_centred(image, height, width) * _TO_SIGNED_UNIT - 1.0
+
+
+def _centred_grid(image: tf.Tensor, height: int, width: int) -> tf.Tensor:
+    """The grid, for the compiled operation, on which the middles of pixels lie."""
+    apart = tf.cast(tf.shape(image)[:2], tf.float32) / tf.constant([height, width], tf.float32)
+    return tf.concat([apart * 0.5 - 0.5, apart], axis=0)
+
+
+def _resize_centred(image: tf.Tensor, height: int, width: int) -> tf.Tensor:
+    """float32 [height, width, 3] in 0..255 on the grid of `_centred_grid`."""
+    floats = tf.cast(image, tf.float32)[tf.newaxis]
+    size = [height, width]
+    return tf.raw_ops.ResizeBilinear(images=floats, size=size, half_pixel_centers=True)[0]
+
+
 def pixel_scale(channels: int) -> tuple[float, tuple[float, ...]]:
     """Scale and offsets, by channel, from pixels of 0..255 to what networks get."""
     return _TO_SIGNED_UNIT, (-1.0,) * channels
@@ -361,7 +421,12 @@ def _resize_bytes(
 
 
 def _distort_in_one_pass(
-    image: tf.Tensor, height: int, width: int, draws: tf.Tensor, custom_op: ImageOp
+    image: tf.Tensor,
+    height: int,
+    width: int,
+    draws: tf.Tensor,
+    custom_op: ImageOp,
+    grid: tf.Tensor | None = None,
 ) -> tf.Tensor:
     """`_distort_fast` of the resized `image`."""
     flip, brightness, saturation = tf.unstack(draws[:3])
@@ -371,6 +436,7 @@ def _distort_in_one_pass(
         width,
         scale=_TO_SIGNED_UNIT,
         offset=[-1.0] * 3,
+        grid=grid,
         colours=tf.stack([_brightness(brightness), _factor(saturation)]),
         mirrored=flip < 0.5,
     )

@@ -310,7 +310,7 @@ def for_inspection(chosen: options.Inspection, num_classes: int | None = None) -
     usual = published.published(chosen.model_name)
     if num_classes is None:
         num_classes = chosen.num_classes or usual.num_classes
-    network = _network(chosen.model_name, num_classes, chosen.image_size)
+    network = _network(chosen.model_name, num_classes, chosen.image_size, of_boxes=True)
     if chosen.num_frames and not usual.frames:
         raise errors.UsageError(
             f'--num_frames={chosen.num_frames}: {chosen.model_name} takes images, not videos'
@@ -398,7 +398,14 @@ def _num_classes(dataset: Any, labels_offset: int) -> int:
     return dataset.num_classes - labels_offset
 
 
-def _network(name: str, num_classes: int, image_size: int | None, **arguments: Any) -> Network:
+def _network(
+    name: str, num_classes: int, image_size: int | None, of_boxes: bool = False, **arguments: Any
+) -> Network:
+    """UsageError for one that finds boxes, unless `of_boxes` are welcome."""
+    if not of_boxes and any(row.name == name and row.finds_boxes for row in nets_factory.NETWORKS):
+        raise errors.UsageError(
+            f'{name} finds boxes, not classes of a whole image: train_object_detector.py trains it'
+        )
     function = nets_factory.get_network_fn(name, num_classes, **arguments)
     return Network(function, num_classes, image_size or function.default_image_size)
 

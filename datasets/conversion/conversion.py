@@ -27,6 +27,11 @@ class Settings:
     split_seed: int = 0
     upright: bool = False
     max_megapixels: float = DEFAULT_RULES.max_megapixels
+    scenes_train: int = 400
+    scenes_val: int = 200
+    scene_height: int = 375
+    scene_width: int = 1242
+    scene_seed: int = 0
 
     def rules(self) -> Rules:
         return Rules(upright=self.upright, max_megapixels=self.max_megapixels)
@@ -47,6 +52,7 @@ class Conversion:
     file_patterns: Collection[str]  # match the names of its record files
     remote_files: tuple[RemoteFile, ...] = ()  # what `find` wants and a server has
     settings: Collection[str] = ()  # fields of Settings that it obeys
+    generated: bool = False  # made of nothing: `find` is given ''
 
 
 def encode_png(pixels: np.ndarray) -> bytes:

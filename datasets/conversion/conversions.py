@@ -10,6 +10,7 @@ from datasets.conversion import (
     convert_cifar10,
     convert_class_folders,
     convert_mnist,
+    convert_scenes,
     convert_visualwakewords,
     downloads,
     set_writer,
@@ -27,6 +28,7 @@ _CONVERSIONS = (
     convert_class_folders.FOLDER,
     convert_class_folders.IMAGENETTE,
     convert_mnist.CONVERSION,
+    convert_scenes.CONVERSION,
     convert_visualwakewords.CONVERSION,
 )
 conversions_map: dict[str, Conversion] = {row.name: row for row in _CONVERSIONS}
@@ -70,7 +72,7 @@ def convert(
         conversion.file_patterns,
         lambda place: conversion.convert(found, place, settings, progress),
     )
-    if source_dir is None:
+    if source_dir is None and not conversion.generated:
         archives = os.path.join(dataset_dir, _DOWNLOADS)
         progress(f'The archives in {archives} are not needed any more; you may remove them.')
     return about
@@ -108,6 +110,12 @@ def _check_settings(conversion: Conversion, settings: Settings, given: Collectio
 
 def _find(conversion: Conversion, dataset_dir: str, source_dir: str | None) -> object:
     """What to convert; without a source folder it is downloaded first, where a server has it."""
+    if conversion.generated:
+        if source_dir is not None:
+            raise UsageError(
+                f'--source_dir has no effect on {conversion.name}, which is generated.'
+            )
+        return conversion.find('')
     if source_dir is None:
         if not conversion.remote_files:
             raise UsageError(

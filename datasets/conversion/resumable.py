@@ -21,11 +21,12 @@ from typing import Any
 from datasets.conversion import worker_pool
 from datasets.conversion.journal import Journal
 from datasets.conversion.progress_bar import Progress, ProgressBar, tell
-from datasets.records import atomic_files, description, record_files, record_writer
+from datasets.records import atomic_files, description, image_files, record_files, record_writer
 from datasets.records.description import Description
 from datasets.records.image_files import ImageFile
 from datasets.records.record_writer import (
     DEFAULT_RULES,
+    Encode,
     Rules,
     Shard,
     Skipped,
@@ -69,6 +70,8 @@ class Plan:
     flags: Mapping[str, Any]
     describe: Callable[[Mapping[str, WrittenSplit]], Description]
     rules: Rules = DEFAULT_RULES
+    encode: Encode = image_files.encode_record
+    shard_name: Callable[[str, int, int], str] = record_files.shard_name
 
 
 @dataclass(frozen=True)
@@ -116,6 +119,8 @@ class _Work:
                 split_name,
                 split.num_shards,
                 plan.rules,
+                plan.encode,
+                plan.shard_name,
             )
             if len(shards) < split.num_shards:
                 progress(

@@ -2,8 +2,8 @@
 
 Per file: lengths and checksums, the keys that training needs, the range of the label, the image
 (its header, and unless that is left out its pixels). Per split: missing and empty files, and the
-number of records that dataset.json gives. Across splits: the same image in two of them. No
-TensorFlow in the processes that read.
+number of records that dataset.json gives. Of pictures with objects the labels are those of the
+boxes. Across splits: the same image in two of them. No TensorFlow in the processes that read.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from datasets import dataset_factory
+from datasets import dataset_factory, kitti
 from datasets.conversion import worker_pool
 from datasets.conversion.progress_bar import Progress, ProgressBar, tell
 from datasets.records import description, record_files
@@ -81,9 +81,14 @@ def verify(
     """
     record_files.check_dataset_dir(dataset_dir)
     described = description.read_description(dataset_dir)
+    has_objects = described is not None and any(
+        split.max_boxes is not None for split in described.splits.values()
+    )
     if dataset_name is None:
         known = described is not None and described.name in dataset_factory.datasets_map
         dataset_name = described.name if described and known else 'imagenet'
+    if file_pattern is None and has_objects:
+        file_pattern = kitti.FILE_PATTERN
     about = dataset_factory.get_description(dataset_name, dataset_dir)
     if file_pattern is None:
         module = dataset_factory.datasets_map.get(dataset_name)
@@ -93,7 +98,7 @@ def verify(
         _find_files(findings, dataset_dir, split_name, file_pattern)
     labels = range(int(about.has_background), about.num_classes)
     places = [(name, path) for name, split in findings.splits.items() for path in split.files]
-    tasks = [FileTask(path, labels, decode) for _, path in places]
+    tasks = [FileTask(path, labels, decode, about.splits[name].max_boxes) for name, path in places]
     facts = _read_files(tasks, num_workers, progress)
     for (split_name, path), one in zip(places, facts, strict=True):
         _sum_up(findings, findings.splits[split_name], path, one)

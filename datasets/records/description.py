@@ -6,8 +6,8 @@
 
 `num_classes` counts the outputs of a network, so with a background class it is one more than the
 classes in the records. `label_names[i]` names label i, the background included; it and `num_shards`
-may be left out. Other keys are left alone. TensorFlow is imported where it is used, because the
-writer's processes do without it.
+may be left out. A split of pictures with objects also has `max_boxes`. Other keys are left alone.
+TensorFlow is imported where it is used, because the writer's processes do without it.
 """
 
 from __future__ import annotations
@@ -34,6 +34,8 @@ _MAX_CLASSES = 1 << 24  # a network of more outputs fits into no device
 class Split:
     num_samples: int
     num_shards: int | None = None  # None: any complete set of shards
+    # Of pictures with objects to be found: the most that one of them has. None: of other pictures.
+    max_boxes: int | None = None
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,7 @@ class Description:
         splits = {
             name: {'num_samples': split.num_samples}
             | ({} if split.num_shards is None else {'num_shards': split.num_shards})
+            | ({} if split.max_boxes is None else {'max_boxes': split.max_boxes})
             for name, split in self.splits.items()
         }
         content: dict[str, Any] = {
@@ -154,7 +157,10 @@ class _Reader:
         num_shards = None
         if content.get('num_shards') is not None:
             num_shards = self._count(content, where, 'num_shards', at_least=1)
-        return Split(self._count(content, where, 'num_samples', at_least=1), num_shards)
+        max_boxes = None
+        if content.get('max_boxes') is not None:
+            max_boxes = self._count(content, where, 'max_boxes', at_least=0)
+        return Split(self._count(content, where, 'num_samples', at_least=1), num_shards, max_boxes)
 
     def _label_names(self, content: dict[str, Any], num_classes: int) -> tuple[str, ...] | None:
         if content.get('label_names') is None:

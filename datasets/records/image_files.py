@@ -76,7 +76,7 @@ def encode_record(image: ImageFile, rules: Rules = DEFAULT_RULES) -> tuple[bytes
     DataError, which names the file, for one that is no image or not whole, for pixels that cannot
     be brought to 8 bits, and for boxes that cannot be read.
     """
-    with _reading(image.path, rules.max_megapixels):
+    with reading(image.path, rules.max_megapixels):
         with open(image.path, 'rb') as file:
             encoded = file.read()
         with Image.open(io.BytesIO(encoded)) as opened:
@@ -114,13 +114,13 @@ def encode_record(image: ImageFile, rules: Rules = DEFAULT_RULES) -> tuple[bytes
 
 def as_rgb_jpeg(encoded: bytes) -> bytes:
     """Any image file as an RGB JPEG. DataError if it is no image."""
-    with _reading('The image'), Image.open(io.BytesIO(encoded)) as opened:
+    with reading('The image'), Image.open(io.BytesIO(encoded)) as opened:
         return _rgb_jpeg(opened)[0]
 
 
 def rgb_pixels(encoded: bytes) -> np.ndarray:
     """Any image file as uint8 [height, width, 3]. DataError if it is no image."""
-    with _reading('The image'), Image.open(io.BytesIO(encoded)) as opened:
+    with reading('The image'), Image.open(io.BytesIO(encoded)) as opened:
         return np.asarray(picture_modes.as_rgb(opened))
 
 
@@ -137,7 +137,7 @@ def _rgb_jpeg(opened: Image.Image) -> tuple[bytes, tuple[int, int]]:
 
 
 @contextlib.contextmanager
-def _reading(path: str, max_megapixels: float = DEFAULT_RULES.max_megapixels) -> Iterator[None]:
+def reading(path: str, max_megapixels: float = DEFAULT_RULES.max_megapixels) -> Iterator[None]:
     """Turns what Pillow, its decoders and the file system say into a DataError that names `path`.
 
     A decoder raises whatever its library does, so that everything counts as a bad file.

@@ -49,6 +49,7 @@ class FileTask:
     path: str
     labels: range
     decode: bool
+    max_boxes: int | None = None  # of pictures with objects, whose labels are those of the boxes
 
 
 @dataclass
@@ -57,7 +58,7 @@ class FileFacts:
 
     num_records: int = 0
     num_bytes: int = 0
-    labels: collections.Counter[int] = field(default_factory=collections.Counter)
+    labels: collections.Counter[int] = field(default_factory=collections.Counter)  # or of boxes
     hashes: bytearray = field(default_factory=bytearray)  # HASH_BYTES for each record, in order
     problems: list[Problem] = field(default_factory=list)
     num_problems: int = 0
@@ -75,9 +76,8 @@ def check_file(task: FileTask, advance: Callable[[int], object] = lambda count: 
         for frame in framing.read_records(task.path):
             problem, encoded = frame.problem, b''
             if not problem:
-                problem, encoded, label = _check_record(frame.data, task)
-                if label is not None:
-                    facts.labels[label] += 1
+                problem, encoded, labels = _check_record(frame.data, task)
+                facts.labels.update(labels)
             facts.num_records += 1
             facts.num_bytes += len(frame.data)
             facts.hashes += hashlib.blake2b(encoded, digest_size=HASH_BYTES).digest()
@@ -89,25 +89,45 @@ def check_file(task: FileTask, advance: Callable[[int], object] = lambda count: 
     return facts
 
 
-def _check_record(data: bytes, task: FileTask) -> tuple[str, bytes, int | None]:
-    """What is wrong or '', the bytes of the image, the label if there is one in range."""
+def _check_record(data: bytes, task: FileTask) -> tuple[str, bytes, list[int]]:
+    """What is wrong or '', the bytes of the image, the labels if they are in range."""
     try:
         features = example_encoding.decode(data)
         encoded = _only(features, example_format.ENCODED, bytes)
-        label = _only(features, example_format.LABEL, int)
+        labels = _labels(features, task)
         if example_format.FILENAME in features:
             _only(features, example_format.FILENAME, bytes)
         _check_boxes(features)
     except ValueError as error:
-        return f'it is no record of an image: {error}', b'', None
+        return f'it is no record of an image: {error}', b'', []
     names = features.get(example_format.FILENAME) or [b'']
     image_name = names[0].decode(errors='replace') if isinstance(names[0], bytes) else ''
     about = f' ({image_name})' if image_name else ''
-    if label not in task.labels:
-        first, last = task.labels.start, task.labels.stop - 1
-        return f'the label is {label}, not one of {first} to {last}{about}', encoded, None
+    for label in labels:
+        if label not in task.labels:
+            first, last = task.labels.start, task.labels.stop - 1
+            return f'the label is {label}, not one of {first} to {last}{about}', encoded, []
     problem = _check_image(encoded, features, task.decode)
-    return problem and f'{problem}{about}', encoded, label
+    return problem and f'{problem}{about}', encoded, labels
+
+
+def _labels(features: Mapping[str, list[Value]], task: FileTask) -> list[int]:
+    """The label of an image, or those of its boxes. ValueError where they are not what they should
+    be."""
+    if task.max_boxes is None:
+        return [_only(features, example_format.LABEL, int)]
+    labels = features.get(example_format.BBOX_LABEL, [])
+    columns = [features.get(side, []) for side in example_format.BBOX_SIDES]
+    if any(len(column) != len(labels) for column in columns):
+        raise ValueError('there are not as many labels as boxes')
+    if len(labels) > task.max_boxes:
+        raise ValueError(f'it has {len(labels)} boxes, dataset.json says at most {task.max_boxes}')
+    for top, left, bottom, right in zip(*columns, strict=True):
+        if not (top < bottom and left < right):
+            raise ValueError(f'the box {left} {top} {right} {bottom} has no area')
+    if not all(isinstance(label, int) for label in labels):
+        raise ValueError(f'{example_format.BBOX_LABEL!r} are not whole numbers')
+    return [label for label in labels if isinstance(label, int)]
 
 
 def _check_image(encoded: bytes, features: Mapping[str, list[Value]], decode: bool) -> str:

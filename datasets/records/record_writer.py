@@ -37,6 +37,10 @@ class WrittenSplit:
     skipped: tuple[Skipped, ...] = ()
 
 
+# Makes a record of an image file; a function or object that other processes can import.
+Encode = Callable[[ImageFile, Rules], tuple[bytes, bool]]
+
+
 @dataclass(frozen=True)
 class Shard:
     """A file to be written."""
@@ -44,6 +48,7 @@ class Shard:
     path: str
     images: Sequence[ImageFile]
     rules: Rules = DEFAULT_RULES
+    encode: Encode = image_files.encode_record
 
 
 @dataclass(frozen=True)
@@ -78,6 +83,8 @@ def make_shards(
     split_name: str,
     num_shards: int,
     rules: Rules = DEFAULT_RULES,
+    encode: Encode = image_files.encode_record,
+    shard_name: Callable[[str, int, int], str] = record_files.shard_name,
 ) -> list[Shard]:
     """The shards of a split, in order. DataError without images."""
     if not images:
@@ -85,9 +92,10 @@ def make_shards(
     ranges = shard_ranges(len(images), num_shards)
     return [
         Shard(
-            os.path.join(folder, record_files.shard_name(split_name, index, len(ranges))),
+            os.path.join(folder, shard_name(split_name, index, len(ranges))),
             images[positions.start : positions.stop],
             rules,
+            encode,
         )
         for index, positions in enumerate(ranges)
     ]
@@ -116,7 +124,7 @@ def write_shard(
             for image in shard.images:
                 advance(1)
                 try:
-                    record, is_new = image_files.encode_record(image, shard.rules)
+                    record, is_new = shard.encode(image, shard.rules)
                 except DataError as error:
                     if not shard.rules.skip_bad:
                         raise

@@ -39,7 +39,7 @@ class Feed:
         mix: Callable[..., tuple[Any, Any]] | None = None,
     ) -> None:
         self._records, self._batch, self._order = records, batch, order
-        pipeline = inputs.training_batches(records, preprocess, batch, order, mix)
+        pipeline = self._pipeline(records, preprocess, batch, order, mix)
         self._iterator = tf.data.make_initializable_iterator(pipeline)
         tf.add_to_collection(tf.GraphKeys.TABLE_INITIALIZERS, self._iterator.initializer)
         self._mix, self._preprocess = mix, preprocess
@@ -48,7 +48,10 @@ class Feed:
         self._skipped: list[Any] = []
         self._labels: list[Any] = []
 
-    def next_batch(self) -> tuple[Any, Any]:
+    def _pipeline(self, *arguments: Any) -> Any:
+        return inputs.training_batches(*arguments)
+
+    def next_batch(self) -> tuple[Any, ...]:
         """Images and labels of the next batch, for one clone.
 
         The clones of a step take theirs in the order of these calls; otherwise which of them gets
@@ -58,17 +61,17 @@ class Feed:
             with tf.control_dependencies(self._skipped[-1:]):
                 asked = tf.timestamp()
             with tf.control_dependencies([asked]):
-                images, labels, skipped = self._iterator.get_next()
+                *content, skipped = self._iterator.get_next()
             with tf.control_dependencies([skipped]):
                 got = tf.timestamp()
             # The network waits for the clock; else a busy machine would read it when that is done.
             with tf.control_dependencies([got]):
-                images, labels = tf.identity(images), tf.identity(labels)
-        self.images.append(images)
+                content = [tf.identity(tensor) for tensor in content]
+        self.images.append(content[0])
         self._waits.append(got - asked)
         self._skipped.append(skipped)
-        self._labels.append(labels)
-        return images, labels
+        self._labels.append(content[-1])
+        return tuple(content)
 
     def first_images(self, batches: int) -> tf.data.Dataset:
         """Of this worker's first so many batches of the run, beside those of the steps."""

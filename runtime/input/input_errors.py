@@ -18,6 +18,11 @@ BAD_LABEL = '@label'
 _BAD_LABEL = re.compile(
     re.escape(BAD_LABEL) + r'\]? \[?(-?\d+) (-?\d+) (-?\d+)\]? \[?(.*?)\]?(?:\n|$|\t|")'
 )
+# The same of objects that do not fit into a batch: its room, their number, those without area.
+BAD_BOXES = '@boxes'
+_BAD_BOXES = re.compile(
+    re.escape(BAD_BOXES) + r'\]? \[?(-?\d+) (-?\d+) (-?\d+)\]? \[?(.*?)\]?(?:\n|$|\t|")'
+)
 _BAD = (tf.errors.InvalidArgumentError, tf.errors.DataLossError)
 # What TensorFlow puts around a message: where the operation was built, and its name.
 _AROUND = re.compile(
@@ -45,6 +50,14 @@ def message(error: Exception) -> str:
             f'record "{label[4]}" has label {label[3]}, but the classes of this set are '
             f'{label[1]} to {label[2]}'
         )
+    boxes = _BAD_BOXES.search(text)
+    if boxes and int(boxes[3]):
+        return f'record "{boxes[4]}" has {boxes[3]} boxes without area inside of its picture'
+    if boxes:
+        return (
+            f'record "{boxes[4]}" has {boxes[2]} objects, but a batch has room for {boxes[1]} of '
+            'each picture: raise max_boxes, which dataset.json says for the split'
+        )
     return f'A record cannot be used: {" ".join(_AROUND.sub("", text).split())[:300]}'
 
 
@@ -63,6 +76,8 @@ def explain(
         they are looked at first.
       first_label: the lowest one in use, where labels are shifted.
     """
+    if BAD_BOXES in str(error):
+        return message(error)
     print('looking for the record that cannot be used', file=sys.stderr, flush=True)
     place = None
     if isinstance(error, tf.errors.DataLossError):

@@ -91,7 +91,7 @@ def training_batches(
         return images, labels, skipped if order.reading.skip_damaged else tf.zeros_like(skipped)
 
     numbered = training_records(records, batch, order)
-    examples = _map(numbered, example, batch, order.reading.skip_damaged)
+    examples = mapped(numbered, example, batch, order.reading.skip_damaged)
     batches = examples.batch(batch.batch_size, drop_remainder=True)
     return batches.enumerate().map(finish).prefetch(_PREFETCHED_BATCHES)
 
@@ -143,7 +143,7 @@ def evaluation_batches(
         return filled, labels, tf.range(batch.batch_size) < count, *told
 
     in_order = record_order.all_records(records.data_sources, skip_damaged, records.compressions)
-    examples = _map(in_order, example, batch, skip_damaged)
+    examples = mapped(in_order, example, batch, skip_damaged)
     return examples.batch(batch.batch_size).map(fill_up).prefetch(_PREFETCHED_BATCHES)
 
 
@@ -159,9 +159,10 @@ def explain_evaluation(
     return input_errors.explain(error, records, next_records, batch.labels_offset)
 
 
-def _map(
+def mapped(
     dataset: tf.data.Dataset, function: Any, batch: BatchFormat, skip_damaged: bool
 ) -> tf.data.Dataset:
+    """`function` over the records, as many at a time as `batch` says."""
     examples = dataset.map(
         function,
         num_parallel_calls=batch.parallel_decodes or tf.data.AUTOTUNE,

@@ -14,6 +14,12 @@ from runtime.options.data import (
     InputOptions,
     TrainingInputOptions,
 )
+from runtime.options.detection import (
+    DetectionEvaluation,
+    DetectionInputOptions,
+    DetectionTraining,
+    DetectorOptions,
+)
 from runtime.options.evaluation import Evaluation, EvaluationRunOptions
 from runtime.options.export import Export
 from runtime.options.fields import option, values, with_values
@@ -63,6 +69,10 @@ __all__ = [
     'CloneOptions',
     'ClusterOptions',
     'DatasetOptions',
+    'DetectionEvaluation',
+    'DetectionInputOptions',
+    'DetectionTraining',
+    'DetectorOptions',
     'DeviceOptions',
     'Evaluation',
     'EvaluationDatasetOptions',

@@ -19,9 +19,9 @@ def clipped(
     scale. With both flags each is clipped first.
     """
     each, together = chosen.clip_gradient_norm, chosen.clip_global_norm
-    if each is not None:
+    if each:
         pairs = [(_times(g, _factor(each, _norm([g]))), v) for g, v in pairs if g is not None]
-    if together is not None:
+    if together:
         present = [(g, v) for g, v in pairs if g is not None]
         factor = _factor(together, _norm([g for g, _ in present]))
         pairs = [(_times(g, factor), v) for g, v in present]

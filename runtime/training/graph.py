@@ -62,21 +62,28 @@ def add_input(
         precision.image_type(runtime.device.kind, runtime.dtype),
         chosen.input.deterministic,
     )
+    order = training_order(chosen, runtime, first_step)
+    mixer = mixing.mixer(chosen.augmentation, parts.network.num_classes, chosen.run.seed)
+    with tf.device(places.inputs_device()):
+        return feed.Feed(parts.dataset, parts.preprocess, batch, order, mixer)
+
+
+def training_order(
+    chosen: options.Training | options.DetectionTraining, runtime: startup.Runtime, first_step: int
+) -> inputs.TrainingOrder:
+    """Which records this worker's batches have, from `first_step` on."""
     reading = inputs.Reading(
         chosen.input.num_readers,
         chosen.input.cache,
         skip_damaged=chosen.input.on_data_error == 'skip',
     )
-    order = inputs.TrainingOrder(
+    return inputs.TrainingOrder(
         chosen.run.seed,
         first_step,
         chosen.clones.num_clones * chosen.run.accumulate_steps,
         inputs.Shard(runtime.cluster.rank, runtime.cluster.size),
         reading,
     )
-    mixer = mixing.mixer(chosen.augmentation, parts.network.num_classes, chosen.run.seed)
-    with tf.device(places.inputs_device()):
-        return feed.Feed(parts.dataset, parts.preprocess, batch, order, mixer)
 
 
 def add_clones(

@@ -100,6 +100,15 @@ def schedule(chosen: options.ScheduleOptions, length: RunLength, workers: int = 
     )
 
 
+def decaying_every(
+    chosen: options.ScheduleOptions, steps: int, length: RunLength
+) -> options.ScheduleOptions:
+    """The flags with the epochs of a decay that make exactly so many steps."""
+    # Half a step more, which `_decay_steps` cuts off again, is safe from rounding.
+    epochs = (steps + 0.5) * length.images_per_step / length.images_per_epoch
+    return dataclasses.replace(chosen, num_epochs_per_decay=epochs)
+
+
 def decay_epochs(chosen: options.ScheduleOptions) -> list[float]:
     """`--decay_epochs` as numbers; UsageError where they are none, or do not rise."""
     try:

@@ -46,12 +46,17 @@ _LARGE = ('inception_v4', 'inception_resnet_v2', 'nasnet_mobile', 'pnasnet_mobil
 
 
 def networks() -> list[Any]:
-    """Names of all networks of the factory, as parameters; siblings are marked slow and once."""
+    """Names of all classifiers of the factory, as parameters; siblings are marked slow and once."""
     marks = {
         **{name: [pytest.mark.slow] for name in _LARGE},
         **{name: [pytest.mark.slow, pytest.mark.once] for name in SIBLINGS},
     }
-    return [pytest.param(name, marks=marks.get(name, ())) for name in nets_factory.networks_map]
+    return [pytest.param(name, marks=marks.get(name, ())) for name in classifiers()]
+
+
+def classifiers() -> list[str]:
+    """The rows but for those that find boxes, which `test_mobilenet_zehaos` is for."""
+    return [row.name for row in nets_factory.NETWORKS if not row.finds_boxes]
 
 
 def load_contract(name: str) -> dict[str, Any]:

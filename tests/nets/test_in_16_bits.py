@@ -27,7 +27,7 @@ _QUICK = (
 )
 _OTHERS = tuple(
     name
-    for name in nets_factory.networks_map
+    for name in network_facts.classifiers()
     if name not in _QUICK and name not in network_facts.SIBLINGS
 )
 _SLOW = (pytest.mark.slow, pytest.mark.once)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import network_facts
 import pytest
 import tensorflow.compat.v1 as tf
 from network_facts import CONTRACT
@@ -68,4 +69,4 @@ def test_a_decay_that_no_row_takes_is_refused_with_the_reason(monkeypatch):
 
 def test_every_contract_has_its_network():
     contracts = {path.name.removesuffix('.json.gz') for path in CONTRACT.glob('*.json.gz')}
-    assert contracts == set(nets_factory.networks_map)
+    assert contracts == set(network_facts.classifiers())

@@ -1,0 +1,49 @@
+"""Evaluates a detector on TFRecords: average precision of KITTI and of Pascal VOC.
+
+  python3 eval_object_detector.py --dataset_dir=/data/kitti --checkpoint_path=/tmp/detector
+
+Network, its width and the frame have to be those of the training. KITTI's figures are printed where
+the classes are KITTI's. --eval_dir gets all figures as JSON and TensorBoard summaries, and in data/
+a result file for each picture, which KITTI's own tool reads.
+Exit codes: 0 done, 1 failure, 2 wrong command line, 3 data, 5 device.
+"""
+
+from __future__ import annotations
+
+from runtime import app, flags, options, startup
+
+flags.define(options.DetectionEvaluation)
+
+
+def main() -> int:
+    """Reads the flags and evaluates; returns the exit code."""
+    chosen = flags.read(options.DetectionEvaluation)
+    flags.require('dataset_dir', 'folder of the TFRecord files')
+    runtime = startup.start(chosen.device)
+    return evaluate(runtime.with_threads(chosen, flags.chosen_by_user()), runtime)
+
+
+def evaluate(chosen: options.DetectionEvaluation, runtime: startup.Runtime) -> int:
+    """The walk from record files and checkpoint to average precision; returns the exit code."""
+    from runtime import detection_lookup, folders
+    from runtime.checkpoints import files
+    from runtime.results import detector, evaluator
+
+    # Everything that can be wrong is looked up before anything is built or written.
+    parts = detection_lookup.for_evaluation(chosen)
+    checkpoint = files.find(chosen.run.checkpoint_path, 'checkpoint_path')
+    folders.check_writable(chosen.run.eval_dir, 'eval_dir')
+    labels = detector.truths(parts.dataset)
+    print('\n'.join(filter(None, [str(runtime), parts.input_note])), flush=True)
+    found = detector.find(chosen, parts, runtime, checkpoint)
+    expected = parts.dataset.num_samples
+    if chosen.input.on_data_error != 'skip':
+        evaluator.check_complete(len(found), expected)
+    tags = detector.score(labels, found, parts.network.class_names, chosen.run.kitti_rules)
+    about = options.values(chosen)
+    detector.publish(tags, found, expected, checkpoint, chosen.run.eval_dir, about)
+    return 0
+
+
+if __name__ == '__main__':
+    app.run(main)

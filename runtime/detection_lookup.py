@@ -1,0 +1,105 @@
+"""What the flags of the detector's scripts name; beside `lookup`, which is for classes."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from datasets import detection_factory
+from nets import detectors
+from preprocessing import detection_preprocessing, preprocessing_factory
+from runtime import options
+from slim import errors
+
+
+@dataclasses.dataclass(frozen=True)
+class Network:
+    """A detector for a data set."""
+
+    function: Callable[..., tuple[Any, dict[str, Any]]]  # images to (last layer, end points)
+    num_classes: int  # of the objects
+    class_names: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Parts:
+    """What a run puts together."""
+
+    dataset: Any  # datasets.detection_set.DetectionSet
+    network: Network
+    preprocess: Callable[..., Any]  # see detection_preprocessing
+    input_note: str  # a line for the log on how pictures are computed, or ''
+
+
+def for_training(chosen: options.DetectionTraining) -> Parts:
+    """The parts of a training run.
+
+    Raises:
+      UsageError: a name that is not there.
+      DataError: the folder does not hold the split completely.
+    """
+    dataset, flags = _dataset(chosen.dataset), chosen.network
+    network = _network(
+        dataset,
+        flags,
+        weight_decay=flags.weight_decay,
+        is_training=True,
+        batch_norm_decay=flags.batch_norm_decay,
+        dropout_keep_prob=flags.dropout_keep_prob,
+    )
+    custom_op, note = _custom_op(chosen.input)
+    preprocess: Callable[..., Any] = functools.partial(
+        detection_preprocessing.preprocess_for_train, custom_op=custom_op
+    )
+    if not chosen.input.augment:
+        preprocess = functools.partial(_as_it_is, custom_op)
+    return Parts(dataset, network, preprocess, note)
+
+
+def for_evaluation(chosen: options.DetectionEvaluation) -> Parts:
+    """The parts of an evaluation; raises as `for_training` does."""
+    dataset = _dataset(chosen.dataset)
+    custom_op, note = _custom_op(chosen.input)
+    preprocess = functools.partial(detection_preprocessing.preprocess_for_eval, custom_op=custom_op)
+    return Parts(dataset, _network(dataset, chosen.network), preprocess, note)
+
+
+def _as_it_is(
+    custom_op: Any, image: Any, boxes: Any, height: int, width: int, seed: Any = None
+) -> tuple[Any, Any]:
+    """A training picture as evaluation sees it."""
+    import tensorflow as tf
+
+    del seed
+    size = tf.cast(tf.shape(image)[:2], tf.float32)
+    boxes = detection_preprocessing.clip(boxes, size)
+    view = detection_preprocessing.preprocess_for_eval(image, height, width, custom_op)
+    return view, detection_preprocessing.to_frame(boxes, size, height, width)
+
+
+def _dataset(chosen: options.DatasetOptions) -> Any:
+    assert chosen.dataset_dir  # the scripts require it
+    if chosen.labels_offset:
+        raise errors.UsageError('--labels_offset: detectors have no background class to leave out')
+    return detection_factory.get_dataset(
+        chosen.dataset_name, chosen.dataset_split_name, chosen.dataset_dir
+    )
+
+
+def _network(dataset: Any, chosen: options.DetectorOptions, **arguments: Any) -> Network:
+    names = dataset.labels_to_names or {}
+    class_names = tuple(names.get(label, str(label)) for label in range(dataset.num_classes))
+    function = detectors.get_detector_fn(
+        chosen.model_name,
+        dataset.num_classes,
+        width_multiplier=chosen.width_multiplier,
+        **arguments,
+    )
+    return Network(function, dataset.num_classes, class_names)
+
+
+def _custom_op(chosen: options.DetectionInputOptions) -> tuple[Any, str]:
+    """The compiled operation, or None; and a line on it."""
+    return preprocessing_factory.find_custom_op('inception', True, chosen.custom_image_op)

@@ -1,0 +1,202 @@
+"""The flags of train_object_detector.py and eval_object_detector.py."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from runtime.options.data import DATA_ERRORS, DatasetOptions
+from runtime.options.fields import option
+from runtime.options.machine import CloneOptions, ClusterOptions, DeviceOptions
+from runtime.options.network import AverageOptions
+from runtime.options.training import (
+    OPTIMIZERS,
+    FineTuningOptions,
+    OptimizerOptions,
+    ScheduleOptions,
+    TrainingRunOptions,
+)
+
+RULES = ('2017', '2012', 'squeezedet')
+
+
+@dataclasses.dataclass(frozen=True)
+class DetectionDatasetOptions(DatasetOptions):
+    """Which records."""
+
+    dataset_name: str = option(
+        'kitti', 'name of the data set: kitti, pascalvoc or scenes, the generated sample'
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class DetectionEvaluationDatasetOptions(DetectionDatasetOptions):
+    """Which records to evaluate."""
+
+    dataset_split_name: str = option('val', 'split to read')
+
+
+@dataclasses.dataclass(frozen=True)
+class DetectionInputOptions:
+    """How records become batches."""
+
+    batch_size: int = option(20, 'pictures per batch, per clone and per worker', at_least=1)
+    image_height: int = option(375, 'height of the frame of all pictures, in pixels', at_least=1)
+    image_width: int = option(1242, 'width of the frame of all pictures, in pixels', at_least=1)
+    num_preprocessing_threads: int = option(
+        4,
+        'pictures decoded in parallel; 0 lets tf.data choose; not given: as many as there are '
+        'cores, and no fewer than 4',
+        at_least=0,
+    )
+    custom_image_op: bool = option(
+        True, 'resize and colour pictures by the compiled operation where it has been built'
+    )
+    on_data_error: str = option(
+        'stop', 'at a record that cannot be used: stop and name it, or skip it', choices=DATA_ERRORS
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class DetectionTrainingInputOptions(DetectionInputOptions):
+    """How training records become batches."""
+
+    preprocessing_name: str | None = option(
+        None,
+        'name of the preprocessing',
+        choices=('mobilenetdet',),
+    )
+    train_image_size: int | None = option(
+        None,
+        'side of a square frame',
+        refused='it was never obeyed; --image_height and --image_width set the frame',
+    )
+    augment: bool = option(
+        True, 'shift, mirror and colour the pictures; off: the same pictures each epoch'
+    )
+    num_readers: int = option(4, 'record files read in parallel', at_least=1)
+    deterministic: bool = option(
+        True, 'pictures in exactly the same order at every run; off: whichever is decoded first'
+    )
+    cache: bool = option(False, 'keep all records in memory, for small sets')
+
+
+@dataclasses.dataclass(frozen=True)
+class DetectorOptions:
+    """Which network."""
+
+    model_name: str = option(
+        'mobilenetdet',
+        'network below the head: mobilenetdet, or one of the mobilenet_v1 and mobilenet_v2 rows',
+    )
+    width_multiplier: float = option(
+        1.0, "factor on the network's width; 1.0: the width that its name says", above=0
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class DetectorTrainingOptions(DetectorOptions):
+    """Which network, and how it is regularized."""
+
+    weight_decay: float = option(1e-4, 'L2 coefficient of the weights below the head', at_least=0)
+    batch_norm_decay: float | None = option(
+        None,
+        "decay of the moving statistics of batch norm; default: the network's own "
+        '(lower it for runs of a few hundred steps)',
+        at_least=0,
+        at_most=1,
+    )
+    dropout_keep_prob: float = option(
+        0.5, 'share of the last layer that is kept below the head', above=0, at_most=1
+    )
+    label_smoothing: float = option(0.0, 'never obeyed', refused='boxes have no smoothed labels')
+
+
+@dataclasses.dataclass(frozen=True)
+class DetectionScheduleOptions(ScheduleOptions):
+    """The learning rate as a function of the step."""
+
+    learning_rate: float = option(0.01, 'initial learning rate', above=0)
+    learning_rate_decay_factor: float = option(
+        0.5, 'factor of each exponential or step decay', above=0
+    )
+    decay_every_n_steps: int = option(
+        10_000, 'steps between exponential decays, unless --num_epochs_per_decay is given', above=0
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class DetectionOptimizerOptions(OptimizerOptions):
+    """The optimizer and its constants."""
+
+    optimizer: str = option('momentum', 'the optimizer', choices=OPTIMIZERS)
+    clip_gradient_norm: float = option(
+        1.0, 'greatest norm of the gradient of each variable; 0 for none', at_least=0
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class DetectionAverageOptions(AverageOptions):
+    """Moving averages of the weights."""
+
+    moving_average_decay: float | None = option(
+        None,
+        'decay of the moving averages over the variables of the network; default: none',
+        at_least=0,
+        at_most=1,
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class DetectionRunOptions(TrainingRunOptions):
+    """The length of a training run, and what it leaves behind."""
+
+    max_number_of_steps: int = option(90_000, 'stop at this step', at_least=1)
+
+
+@dataclasses.dataclass(frozen=True)
+class DetectionTraining:
+    """Every flag of train_object_detector.py."""
+
+    dataset: DetectionDatasetOptions
+    input: DetectionTrainingInputOptions
+    network: DetectorTrainingOptions
+    schedule: DetectionScheduleOptions
+    optimizer: DetectionOptimizerOptions
+    averages: DetectionAverageOptions
+    tuning: FineTuningOptions
+    run: DetectionRunOptions
+    clones: CloneOptions
+    workers: ClusterOptions
+    device: DeviceOptions
+
+
+@dataclasses.dataclass(frozen=True)
+class DetectionEvaluationRunOptions:
+    """What to evaluate, by which rules, and where the result goes."""
+
+    checkpoint_path: str = option(
+        '/tmp/tfmodel/', 'checkpoint, or folder of one, to evaluate', path='read'
+    )
+    eval_dir: str = option(
+        '/tmp/tfmodel/eval/',
+        'folder of the figures as JSON and summaries, and of the detections as KITTI result files',
+        path='written',
+    )
+    kitti_rules: str = option(
+        '2017',
+        "version of KITTI's tool: 2017; 2012, where objects of exactly the least height count; "
+        'squeezedet, where low detections are not left out either, for its published figures',
+        choices=RULES,
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class DetectionEvaluation:
+    """Every flag of eval_object_detector.py."""
+
+    dataset: DetectionEvaluationDatasetOptions
+    input: DetectionInputOptions
+    network: DetectorOptions
+    averages: DetectionAverageOptions
+    run: DetectionEvaluationRunOptions
+    device: DeviceOptions

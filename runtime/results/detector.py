@@ -1,0 +1,177 @@
+"""A pass of a detector over a split: what it finds, scored, and written as KITTI writes it."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow.compat.v1 as tf
+
+from detection import anchors, kitti_ap, kitti_results, outputs, suppression, voc_ap
+from detection.truth import PictureDetections, PictureTruth
+from runtime import folders, options, startup
+from runtime.checkpoints import files, weights
+from runtime.devices import precision
+from runtime.input import detection_batches, input_errors
+from runtime.training import event_file, monitor
+from slim import errors
+
+RESULT_FILE = 'eval_results.json'
+_RESULT_FOLDER = 'data'  # where KITTI's tool looks for its files
+
+
+@dataclasses.dataclass(frozen=True)
+class Found:
+    """A picture of the split, and what the detector has found in it."""
+
+    name: str
+    detections: PictureDetections
+
+
+def find(
+    chosen: options.DetectionEvaluation, parts: Any, runtime: startup.Runtime, checkpoint: str
+) -> list[Found]:
+    """Detections of every picture of the split, in its order; `parts` as of `detection_lookup`.
+
+    Raises:
+      CheckpointError: the checkpoint is not of this network.
+      DataError: a record that cannot be used.
+    """
+    flags, network = chosen.input, parts.network
+    frame = flags.image_height, flags.image_width
+    batch = detection_batches.DetectionFormat(
+        flags.batch_size,
+        flags.image_height,
+        parallel_decodes=flags.num_preprocessing_threads,
+        image_type=precision.image_type(runtime.device.kind, runtime.dtype),
+        image_width=flags.image_width,
+    )
+    with tf.Graph().as_default():
+        with tf.device('/device:CPU:0'):
+            pipeline = detection_batches.evaluation_batches(
+                parts.dataset,
+                parts.preprocess,
+                batch,
+                skip_damaged=flags.on_data_error == 'skip',
+            )
+            images, names, sizes, real = tf.data.make_one_shot_iterator(pipeline).get_next()
+        with tf.device(runtime.device.name):
+            network_fn = precision.adapt_network(
+                runtime.device.kind, runtime.dtype, network.function
+            )
+            layer, _ = network_fn(images)
+            predicted = outputs.split(layer, network.num_classes, len(anchors.SHAPES))
+            scores, classes = outputs.scores(predicted)
+            every = anchors.anchors(*frame).astype('float32')
+            boxes = outputs.decoded(predicted, every, *frame)
+        held = weights.of_checkpoint(checkpoint, chosen.averages.moving_average_decay)
+        fetches = boxes, scores, classes, names, sizes, real
+        found = []
+        with tf.Session(config=runtime.session_config()) as session:
+            files.restore(held.saver, session, checkpoint)
+            try:
+                while True:
+                    for values in zip(*session.run(fetches), strict=True):
+                        if values[-1]:
+                            found.append(_of_picture(values[:-1], frame, network.class_names))
+            except tf.errors.OutOfRangeError:
+                pass  # The records have ended.
+            except (tf.errors.InvalidArgumentError, tf.errors.DataLossError) as error:
+                raise errors.DataError(input_errors.message(error)) from error
+    return found
+
+
+def _of_picture(values: Sequence[Any], frame: tuple[int, int], names: Sequence[str]) -> Found:
+    """Of boxes, scores and classes of all anchors, the name, and height and width."""
+    boxes, scores, classes, name, size = values
+    kept = suppression.detections(boxes, scores, classes)
+    factors = np.array([size[1] / frame[1], size[0] / frame[0]] * 2)
+    return Found(
+        name.decode(errors='surrogateescape'),
+        PictureDetections(
+            boxes[kept].astype(np.float64) * factors,
+            [names[number] for number in classes[kept]],
+            scores[kept].astype(np.float64),
+        ),
+    )
+
+
+def truths(dataset: Any) -> list[PictureTruth]:
+    """The labels of the split, in its order; `dataset` is a `detection_set.DetectionSet`."""
+    return [
+        PictureTruth(
+            picture.name,
+            np.array([one.box for one in picture.objects], np.float64).reshape(-1, 4),
+            [one.type for one in picture.objects],
+            np.array([one.truncated for one in picture.objects], np.float64),
+            np.array([one.occluded for one in picture.objects], np.int64),
+            np.array([one.difficult for one in picture.objects], bool),
+        )
+        for picture in dataset.pictures()
+    ]
+
+
+def score(
+    labels: Sequence[PictureTruth],
+    found: Sequence[Found],
+    class_names: Sequence[str],
+    rules: str,
+) -> dict[str, float]:
+    """Average precision by tag: KITTI's where the classes are KITTI's, and Pascal VOC's.
+
+    A picture that was left out, as its record cannot be used, is left out of the labels.
+
+    Raises:
+      DataError: two records have one name, so that files of results would be lost.
+    """
+    if len({one.name for one in found}) < len(found):
+        raise errors.DataError('Two pictures of the split have the same name')
+    by_name = {truth.name: truth for truth in labels}
+    pairs = [by_name[one.name] for one in found], [one.detections for one in found]
+    tags = {}
+    kinds = [kind for kind in kitti_ap.KINDS if kind in {name.lower() for name in class_names}]
+    for kind, levels in kitti_ap.evaluate(*pairs, rules, kinds).items():
+        for level, result in levels.items():
+            tags[f'kitti/{kind}/{level}/ap40'] = result.ap40
+            tags[f'kitti/{kind}/{level}/ap11'] = result.ap11
+    areas, elevens = [], []
+    for kind, of_kind in voc_ap.evaluate(*pairs, class_names).items():
+        tags[f'voc/{kind}/area'], tags[f'voc/{kind}/voc07'] = of_kind.area, of_kind.voc07
+        if of_kind.objects:
+            areas.append(of_kind.area)
+            elevens.append(of_kind.voc07)
+    # Over the classes that the split has.
+    tags['voc/mean/area'] = float(np.mean(areas)) if areas else 0.0
+    tags['voc/mean/voc07'] = float(np.mean(elevens)) if elevens else 0.0
+    return tags
+
+
+def publish(
+    tags: Mapping[str, float],
+    found: Sequence[Found],
+    expected: int,
+    checkpoint: str,
+    folder: str,
+    about: Mapping[str, Any],
+) -> None:
+    """Prints the figures; `folder` gets them as JSON and summaries, and KITTI's result files."""
+    written = os.path.join(folder, _RESULT_FOLDER)
+    folders.make_folder(written, 'eval_dir')
+    for one in found:
+        stem = os.path.splitext(os.path.basename(one.name))[0]
+        text = ''.join(f'{line}\n' for line in kitti_results.lines(one.detections))
+        folders.write_text(os.path.join(written, f'{stem}.txt'), text)
+    step = files.global_step(checkpoint)
+    print(f'images: {len(found)}/{expected}')
+    for tag, value in tags.items():
+        print(f'{tag}: {value:.4f}')
+    print(f'results of each picture in {errors.printable(written)}', flush=True)
+    values = {'checkpoint': checkpoint, 'step': step, 'images': len(found), **tags, **about}
+    folders.write_text(os.path.join(folder, RESULT_FILE), json.dumps(values, indent=1) + '\n')
+    with contextlib.closing(event_file.EventFile(folder)) as writer:
+        monitor.write_scalars(writer, tags, step)
