@@ -15,7 +15,7 @@ from collections.abc import Collection
 
 from runtime import app, flags, options, startup
 from runtime.devices import devices
-from slim import errors
+from runtime.options import combinations
 
 flags.define(options.DetectionTraining)
 
@@ -24,12 +24,7 @@ def main() -> int:
     """Reads the flags and trains; returns the exit code."""
     chosen = flags.read(options.DetectionTraining)
     flags.require('dataset_dir', 'folder of the TFRecord files')
-    if chosen.workers.use_horovod and chosen.clones.num_clones > 1:
-        raise errors.UsageError(
-            '--num_clones with --use_horovod: one worker drives one device; start more workers'
-        )
-    if chosen.workers.use_horovod and chosen.run.steps_per_run > 1:
-        raise errors.UsageError('--steps_per_run with --use_horovod: workers meet after each step')
+    combinations.check(chosen)
     runtime = startup.start(chosen.device, chosen.workers)
     devices.check_clones(chosen.clones)
     given = flags.chosen_by_user()
@@ -43,10 +38,23 @@ def train(
     import tensorflow.compat.v1 as tf
 
     from runtime import detection_lookup
-    from runtime.training import announcement, detection, graph, loop, run_file, schedules
+    from runtime.checkpoints import starting
+    from runtime.curves import at_the_end
+    from runtime.training import (
+        announcement,
+        batch_norm,
+        detection,
+        graph,
+        looks,
+        loop,
+        monitor,
+        run_file,
+        schedules,
+    )
     from runtime.workers import agreement
 
     # Everything that can be wrong is looked up before anything is built or written.
+    looks.check(chosen)
     parts = detection_lookup.for_training(chosen)
     cluster, num_samples = runtime.cluster, parts.dataset.num_samples
     agreement.check_flags(cluster, chosen, num_samples)
@@ -58,6 +66,7 @@ def train(
     origin = agreement.origin(
         cluster, chosen.run.train_dir, chosen.tuning.checkpoint_path, chosen.run.strict_resume
     )
+    starting.check_frozen(origin, chosen.tuning)
     if origin.step >= length.total_steps:
         announcement.nothing_left(origin, cluster)
         return 0
@@ -67,20 +76,22 @@ def train(
         places, global_step = graph.begin(chosen)
         batches = detection.add_input(chosen, parts, runtime, origin.step, places)
         clones = detection.add_clones(chosen, runtime, parts, batches, places)
-        graph.rewrite_forward_pass(chosen, cluster, global_step)
-        step = graph.add_step(
-            chosen,
-            runtime,
-            schedule,
-            clones,
-            batches,
-            places,
-            clip_norm=chosen.optimizer.clip_gradient_norm,
+        draws_follow = graph.rewrite_forward_pass(chosen, cluster, global_step)
+        statistics = batch_norm.moving_statistics(
+            tf.get_collection(tf.GraphKeys.UPDATE_OPS, clones[0].scope)
         )
-        return loop.run(
+        step = graph.add_step(
+            chosen, runtime, schedule, clones, batches, places, statistics, draws_follow
+        )
+        recalibration = graph.add_recalibration(chosen, statistics, step, batches, places, cluster)
+        start = agreement.start(cluster, origin, chosen.tuning)
+        announcement.lagging_statistics(
+            chosen, length, max((found.decay for found in statistics), default=0.0), cluster
+        )
+        exit_code = loop.run(
             chosen,
             length,
-            agreement.start(cluster, origin, chosen.tuning),
+            start,
             step,
             cluster,
             runtime.session_config(),
@@ -94,7 +105,12 @@ def train(
                 origin.step,
             ),
             compiled=runtime.xla,
+            seen=looks.add(chosen, batches.images[0], clones[0].outputs, step.fetches),
+            recalibration=recalibration,
         )
+    if cluster.rank == 0 and exit_code == 0 and chosen.run.plot_curves:
+        at_the_end.draw(chosen.run.train_dir, monitor.say)
+    return exit_code
 
 
 if __name__ == '__main__':

@@ -103,6 +103,10 @@ def for_validation(chosen: options.Training, training: Parts) -> Parts | None:
                     'or --eval_every_steps'
                 )
         return None
+    if asked.recalibrate_before_eval and not chosen.run.recalibrate_batch_norm:
+        raise errors.UsageError(
+            '--recalibrate_before_eval: give --recalibrate_batch_norm the number of batches'
+        )
     if not split:
         raise errors.UsageError(
             'Validations need a split of their own: give --eval_split_name, such as validation'

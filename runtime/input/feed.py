@@ -76,10 +76,8 @@ class Feed:
     def first_images(self, batches: int) -> tf.data.Dataset:
         """Of this worker's first so many batches of the run, beside those of the steps."""
         order = dataclasses.replace(self._order, first_step=0)
-        pipeline = inputs.training_batches(
-            self._records, self._preprocess, self._batch, order, self._mix
-        )
-        return pipeline.map(lambda images, labels, skipped: images).take(batches)
+        pipeline = self._pipeline(self._records, self._preprocess, self._batch, order, self._mix)
+        return pipeline.map(lambda images, *rest: images).take(batches)
 
     def tensors(self) -> dict[str, Any]:
         """Of a step, once every clone has its batch.

@@ -47,10 +47,6 @@ def check(chosen: Training) -> None:
             '--freeze_batch_norm uses no moments of a batch for --cross_replica_batch_norm to '
             'share',
         ),
-        (
-            chosen.validation.recalibrate_before_eval and not run.recalibrate_batch_norm,
-            '--recalibrate_before_eval: give --recalibrate_batch_norm the number of batches',
-        ),
     ):
         if found:
             raise errors.UsageError(said)

@@ -15,6 +15,7 @@ from runtime.options.training import (
     ScheduleOptions,
     TrainingRunOptions,
 )
+from runtime.options.watching import WatchingOptions
 
 RULES = ('2017', '2012', 'squeezedet')
 
@@ -129,7 +130,7 @@ class DetectionOptimizerOptions(OptimizerOptions):
     """The optimizer and its constants."""
 
     optimizer: str = option('momentum', 'the optimizer', choices=OPTIMIZERS)
-    clip_gradient_norm: float = option(
+    clip_gradient_norm: float | None = option(
         1.0, 'greatest norm of the gradient of each variable; 0 for none', at_least=0
     )
 
@@ -168,6 +169,7 @@ class DetectionTraining:
     clones: CloneOptions
     workers: ClusterOptions
     device: DeviceOptions
+    watching: WatchingOptions = dataclasses.field(default_factory=WatchingOptions)
 
 
 @dataclasses.dataclass(frozen=True)

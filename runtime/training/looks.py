@@ -17,6 +17,8 @@ from runtime import options
 from runtime.training import traces
 from slim import errors
 
+# Groups of the flags that the result depends on; a detector has no augmentation among them.
+_DECIDING = ('network', 'schedule', 'optimizer', 'averages', 'augmentation')
 _IMAGES, _HISTOGRAMS = 'look_at_images', 'look_at_histograms'
 
 
@@ -152,14 +154,10 @@ def hyper_parameters(chosen: options.Training, workers: int) -> tf.Summary:
     """The flags that the result depends on, for TensorBoard's page HPARAMS."""
     from tensorboard.plugins.hparams import api
 
-    groups: Sequence[Any] = (
-        chosen.network,
-        chosen.schedule,
-        chosen.optimizer,
-        chosen.averages,
-        chosen.augmentation,
-    )
-    flags = {name: value for group in groups for name, value in options.values(group).items()}
+    flags: dict[str, Any] = {}
+    for group in _DECIDING:
+        if hasattr(chosen, group):
+            flags |= options.values(getattr(chosen, group))
     flags |= {
         'batch_size': chosen.input.batch_size,
         'num_workers': workers,

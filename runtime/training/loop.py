@@ -204,7 +204,6 @@ class _Loop:
         self._total_steps, self._step, self._variables = total_steps, step, variables
         self._check_every = chosen.workers.check_workers_every_n_steps
         self._chosen = chosen.run
-        self._recalibrates_before = chosen.validation.recalibrate_before_eval
         self._observers, self._stop, self._guard = observers, stop, guard
         self._validations = validations
         finite = ' (each worker says its own; one of them is not finite)'
@@ -275,15 +274,15 @@ class _Loop:
             if ending and self._stop.number:
                 name = signal.Signals(self._stop.number).name
                 self._tell(monitor.say, f'{name}: stopping after step {reached}')
-            validates = bool(self._validations and self._validations.due(reached) and not ending)
-            before = validates and self._recalibrates_before
-            if self.recalibration and (before or reached >= self._total_steps):
+            due = None if ending else self._validations
+            due = due if due and due.due(reached) else None
+            if self.recalibration and (reached >= self._total_steps or (due and due.recalibrated)):
                 self._recalibrate(raw)
             if values['save'] or ending or reached >= self._total_steps:
                 self._save(raw, reached)
             elif reached % self._check_every == 0:
                 self._variables.reconcile(raw, f'after step {reached}')
-            if validates:
+            if due:
                 ending = self._validate(raw, reached)
         if self._failure:
             raise self._failure

@@ -80,6 +80,11 @@ class Validation:
         return self.due(step) and (self._best is None or self._best.validated < step)
 
     @property
+    def recalibrated(self) -> bool:
+        """Whether the statistics of batch norm are computed anew before each."""
+        return self._chosen.recalibrate_before_eval
+
+    @property
     def keeps_best(self) -> bool:
         return self._chosen.keep_best is not None
 

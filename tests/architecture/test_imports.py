@@ -69,7 +69,7 @@ ALLOWED = {
     # Boxes as mathematics: who reads, trains and draws knows it, it knows nobody.
     'detection': ('slim.errors',),
     # From the bottom to the top: each room may use those above its row.
-    'runtime/options': (),
+    'runtime/options': ('slim.errors',),
     'runtime/flags': ('slim.errors',),
     'runtime/app': ('slim.errors',),
     'runtime/folders': ('slim.errors',),

@@ -188,6 +188,11 @@ VALIDATION = {'eval_every_steps': 5, 'eval_split_name': 'test'}
         ({'keep_best': 'loss'}, '--keep_best=loss has no effect without validations'),
         ({'early_stop_patience': 2}, '--early_stop_patience=2 has no effect'),
         ({'stop_threshold': 0.0}, '--stop_threshold=0.0 has no effect'),
+        ({'recalibrate_before_eval': True}, '--recalibrate_before_eval=True has no effect'),
+        (
+            {**VALIDATION, 'recalibrate_before_eval': True},
+            '--recalibrate_before_eval: give --recalibrate_batch_norm',
+        ),
         ({'eval_every_steps': 5}, 'give --eval_split_name'),
         ({'eval_every_epochs': 1.0}, 'give --eval_split_name'),
         ({**VALIDATION, 'eval_every_epochs': 1.0}, 'give one of the two'),
