@@ -354,6 +354,7 @@ class _Loop:
             f'statistics of batch norm computed anew over {self._chosen.recalibrate_batch_norm} '
             f'batches in {taken:.1f} s',
         )
+        self._observers.paused(taken)
 
     def _rescue(self, session: tf.Session) -> None:
         """Saves once more what an error of the input would take away."""
