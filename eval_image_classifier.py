@@ -30,15 +30,7 @@ def main() -> int:
 
     from runtime.results import following
 
-    following.check(chosen.run)
-    if chosen.run.eval_interval_secs is None:
-        return evaluate(chosen, runtime)
-
-    def evaluate_one(checkpoint: str) -> None:
-        evaluate(options.with_values(chosen, {'checkpoint_path': checkpoint}), runtime)
-
-    following.follow(chosen.run, runtime.cluster, evaluate_one)
-    return 0
+    return following.evaluate_each(chosen, runtime.cluster, lambda one: evaluate(one, runtime))
 
 
 def evaluate(

@@ -4,7 +4,8 @@
 
 Network, its width and the frame have to be those of the training. KITTI's figures are printed where
 the classes are KITTI's. --eval_dir gets all figures as JSON and TensorBoard summaries, and in data/
-a result file for each picture, which KITTI's own tool reads.
+a result file for each picture, which KITTI's own tool reads; pictures.html shows the first ones.
+With --eval_interval_secs it follows a run, and evaluates each checkpoint as it comes.
 Exit codes: 0 done, 1 failure, 2 wrong command line, 3 data, 5 device.
 """
 
@@ -20,7 +21,11 @@ def main() -> int:
     chosen = flags.read(options.DetectionEvaluation)
     flags.require('dataset_dir', 'folder of the TFRecord files')
     runtime = startup.start(chosen.device)
-    return evaluate(runtime.with_threads(chosen, flags.chosen_by_user()), runtime)
+    chosen = runtime.with_threads(chosen, flags.chosen_by_user())
+
+    from runtime.results import following
+
+    return following.evaluate_each(chosen, runtime.cluster, lambda one: evaluate(one, runtime))
 
 
 def evaluate(chosen: options.DetectionEvaluation, runtime: startup.Runtime) -> int:
@@ -42,6 +47,7 @@ def evaluate(chosen: options.DetectionEvaluation, runtime: startup.Runtime) -> i
     tags = detector.score(labels, found, parts.network.class_names, chosen.run.kitti_rules)
     about = options.values(chosen)
     detector.publish(tags, found, expected, checkpoint, chosen.run.eval_dir, about)
+    detector.draw(labels, found, parts.dataset, chosen.run.drawn_pictures, chosen.run.eval_dir)
     return 0
 
 

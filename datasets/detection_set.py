@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import io
 from collections.abc import Iterator
 from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
 
 from datasets import record_set
 from datasets.dataset import Dataset
@@ -35,16 +39,32 @@ class DetectionSet(Dataset):
 
         DataError, which names file and record, for one that cannot be read.
         """
+        for where, record in self._records():
+            try:
+                features = example_encoding.decode(record)
+                yield detection_format.picture_of(features, self.relative)
+            except ValueError as error:
+                raise DataError(f'{where}: it is no record of a picture: {error}') from error
+
+    def images(self) -> Iterator[np.ndarray]:
+        """The pictures of `pictures`, uint8 [height, width, 3]; raises as that does."""
+        for where, record in self._records():
+            try:
+                (encoded,) = example_encoding.decode(record)['image/encoded']
+                assert isinstance(encoded, bytes)
+                with Image.open(io.BytesIO(encoded)) as image:
+                    yield np.asarray(image.convert('RGB'))
+            except (ValueError, LookupError, OSError) as error:
+                raise DataError(f'{where}: its picture cannot be decoded: {error}') from error
+
+    def _records(self) -> Iterator[tuple[str, bytes]]:
+        """Where each record is, and its bytes."""
         for path in self.data_sources:
             for frame in framing.read_records(path):
                 where = f'{path}, record {frame.number} (counted from 0)'
                 if frame.problem:
                     raise DataError(f'{where}: {frame.problem}')
-                try:
-                    features = example_encoding.decode(frame.data)
-                    yield detection_format.picture_of(features, self.relative)
-                except ValueError as error:
-                    raise DataError(f'{where}: it is no record of a picture: {error}') from error
+                yield where, frame.data
 
 
 @dataclass(frozen=True)

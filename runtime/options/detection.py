@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from runtime.options.data import DATA_ERRORS, DatasetOptions
+from runtime.options.evaluation import FollowingOptions
 from runtime.options.fields import option
 from runtime.options.machine import CloneOptions, ClusterOptions, DeviceOptions
 from runtime.options.network import AverageOptions
@@ -173,7 +174,7 @@ class DetectionTraining:
 
 
 @dataclasses.dataclass(frozen=True)
-class DetectionEvaluationRunOptions:
+class DetectionEvaluationRunOptions(FollowingOptions):
     """What to evaluate, by which rules, and where the result goes."""
 
     checkpoint_path: str = option(
@@ -183,6 +184,12 @@ class DetectionEvaluationRunOptions:
         '/tmp/tfmodel/eval/',
         'folder of the figures as JSON and summaries, and of the detections as KITTI result files',
         path='written',
+    )
+    drawn_pictures: int = option(
+        12,
+        'pictures of the split in EVAL_DIR/pictures.html, with their objects and what was found '
+        'with a score of 0.4 and above; 0 for none',
+        at_least=0,
     )
     kitti_rules: str = option(
         '2017',

@@ -11,7 +11,24 @@ from runtime.options.network import AverageOptions, NetworkOptions
 
 
 @dataclasses.dataclass(frozen=True)
-class EvaluationRunOptions:
+class FollowingOptions:
+    """Whether an evaluation goes on with each checkpoint of a run."""
+
+    eval_interval_secs: int | None = option(
+        None,
+        'follow a run: look for new checkpoints so often, and evaluate each once, to the last one '
+        'of the training; default: evaluate one checkpoint',
+        at_least=1,
+    )
+    timeout_secs: int | None = option(
+        None,
+        'with --eval_interval_secs: end after so long without a new checkpoint; default: wait',
+        at_least=1,
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluationRunOptions(FollowingOptions):
     """What to evaluate, and where the result goes."""
 
     checkpoint_path: str = option(
@@ -27,17 +44,6 @@ class EvaluationRunOptions:
         path='written',
     )
     master: str = option('', 'TensorFlow session target; empty computes in this process')
-    eval_interval_secs: int | None = option(
-        None,
-        'follow a run: look for new checkpoints so often, and evaluate each once, to the last one '
-        'of the training; default: evaluate one checkpoint',
-        at_least=1,
-    )
-    timeout_secs: int | None = option(
-        None,
-        'with --eval_interval_secs: end after so long without a new checkpoint; default: wait',
-        at_least=1,
-    )
     ignore_sidecar: bool = option(
         False,
         "leave the checkpoint's PREFIX.json unread, and with it the defaults that it gives to "

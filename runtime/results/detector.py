@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from detection import anchors, kitti_ap, kitti_results, outputs, suppression, voc_ap
+from detection import anchors, kitti_ap, kitti_results, outputs, sheet, suppression, voc_ap
 from detection.truth import PictureDetections, PictureTruth
 from runtime import folders, options, startup
 from runtime.checkpoints import files, weights
@@ -21,7 +21,7 @@ from runtime.input import detection_batches, input_errors
 from runtime.training import event_file, monitor
 from slim import errors
 
-RESULT_FILE = 'eval_results.json'
+RESULT_FILE, PICTURES_FILE = 'eval_results.json', 'pictures.html'
 _RESULT_FOLDER = 'data'  # where KITTI's tool looks for its files
 
 
@@ -175,3 +175,27 @@ def publish(
     folders.write_text(os.path.join(folder, RESULT_FILE), json.dumps(values, indent=1) + '\n')
     with contextlib.closing(event_file.EventFile(folder)) as writer:
         monitor.write_scalars(writer, tags, step)
+
+
+def draw(
+    labels: Sequence[PictureTruth], found: Sequence[Found], dataset: Any, count: int, folder: str
+) -> None:
+    """A page of the first pictures with their objects and detections.
+
+    Args:
+      labels: of `truths`.
+      found: of `find`; pictures that are not in it are passed over.
+      dataset: the `detection_set.DetectionSet` of both.
+      count: of pictures on the page.
+      folder: of the page.
+    """
+    by_name = {one.name: one.detections for one in found}
+    entries = [
+        sheet.entry(image, truth, by_name[truth.name])
+        for truth, image in zip(labels[:count], dataset.images(), strict=False)
+        if truth.name in by_name
+    ]
+    if entries:
+        path = os.path.join(folder, PICTURES_FILE)
+        sheet.write(path, f'{len(entries)} pictures of {dataset.split_name}', entries)
+        print(f'the first of them drawn in {errors.printable(path)}', flush=True)

@@ -18,7 +18,26 @@ from runtime.workers import cluster as cluster_lib
 from slim import errors
 
 
-def check(run: options.EvaluationRunOptions) -> None:
+def evaluate_each(chosen: Any, cluster: cluster_lib.Cluster, evaluate: Callable[[Any], int]) -> int:
+    """`evaluate(chosen)`, or that for each checkpoint of a folder as it comes; the exit code.
+
+    Args:
+      chosen: flags of an evaluation, whose `run` has `FollowingOptions` and a checkpoint_path.
+      cluster: the workers.
+      evaluate: takes such flags.
+    """
+    check(chosen.run)
+    if chosen.run.eval_interval_secs is None:
+        return evaluate(chosen)
+
+    def evaluate_one(checkpoint: str) -> None:
+        evaluate(options.with_values(chosen, {'checkpoint_path': checkpoint}))
+
+    follow(chosen.run, cluster, evaluate_one)
+    return 0
+
+
+def check(run: Any) -> None:
     """UsageError for flags that do not go together."""
     path = run.checkpoint_path
     if run.eval_interval_secs is None and run.timeout_secs is not None:
@@ -36,7 +55,7 @@ def check(run: options.EvaluationRunOptions) -> None:
 
 
 def follow(
-    run: options.EvaluationRunOptions,
+    run: Any,
     cluster: cluster_lib.Cluster,
     evaluate: Callable[[str], object],
 ) -> None:
@@ -68,9 +87,7 @@ def follow(
             time.sleep(max(0.0, min(run.eval_interval_secs, left)))
 
 
-def _next(
-    run: options.EvaluationRunOptions, folder: str, done: Collection[str], waited: float
-) -> tuple[str, str]:
+def _next(run: Any, folder: str, done: Collection[str], waited: float) -> tuple[str, str]:
     """The next checkpoint to evaluate, or else why there is none to come; ('', '') for neither."""
     whole = [checkpoint for checkpoint in listing.checkpoints(folder) if not checkpoint.missing]
     there = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -38,6 +39,10 @@ def test_scenes_are_learned_resumed_and_scored(script, tmp_path):
     result = json.loads((run / 'eval' / 'eval_results.json').read_text())
     assert result['step'] == 4
     assert 0 <= result['voc/mean/area'] <= 1
+    page = (run / 'eval' / 'pictures.html').read_text()
+    assert page.count('<figure>') == 3
+    truths = [re.search(r'(\d+) objects', line) for line in page.splitlines()]
+    assert sum(int(found[1]) for found in truths if found) > 0
     files = sorted((run / 'eval' / 'data').glob('*.txt'))
     assert len(files) == 3
     lines = [line.split() for file in files for line in file.read_text().splitlines()]
