@@ -120,6 +120,8 @@ def test_flags_that_do_not_go_together(tmp_path):
     with pytest.raises(errors.UsageError, match='--timeout_secs=5 has no effect'):
         following.check(options.EvaluationRunOptions(timeout_secs=5))
     for path in ('model.ckpt-5', 'model.ckpt-5.index'):
-        run = options.EvaluationRunOptions(checkpoint_path=str(tmp_path / path), eval_interval_secs=5)
+        run = options.EvaluationRunOptions(
+            checkpoint_path=str(tmp_path / path), eval_interval_secs=5
+        )
         with pytest.raises(errors.UsageError, match='is one checkpoint'):
             following.check(run)

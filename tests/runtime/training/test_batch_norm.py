@@ -232,7 +232,7 @@ def test_a_layer_that_the_checkpoint_is_not_asked_for_cannot_be_frozen(tmp_path)
 @pytest.mark.once
 @pytest.mark.parametrize(
     'steps, decay, anew, warned',
-    [(300, 0.997, 0, True), (1200, 0.997, 0, False), (300, 0.997, 5, False), (2, 0.0, 0, False)],
+    [(300, 0.997, 0, True), (1700, 0.997, 0, False), (300, 0.997, 5, False), (2, 0.0, 0, False)],
 )
 def test_a_run_too_short_for_the_decay_is_warned_of(steps, decay, anew, warned, capsys):
     class Chosen:
