@@ -21,7 +21,7 @@ from typing import Any
 from datasets.conversion import worker_pool
 from datasets.conversion.journal import Journal
 from datasets.conversion.progress_bar import Progress, ProgressBar, tell
-from datasets.records import atomic_files, description, image_files, record_files, record_writer
+from datasets.records import atomic_files, description, record_files, record_writer
 from datasets.records.description import Description
 from datasets.records.image_files import ImageFile
 from datasets.records.record_writer import (
@@ -32,6 +32,7 @@ from datasets.records.record_writer import (
     Skipped,
     WrittenShard,
     WrittenSplit,
+    encode_image,
 )
 from slim.errors import DataError, OutputError, shortened
 
@@ -70,7 +71,7 @@ class Plan:
     flags: Mapping[str, Any]
     describe: Callable[[Mapping[str, WrittenSplit]], Description]
     rules: Rules = DEFAULT_RULES
-    encode: Encode = image_files.encode_record
+    encode: Encode = encode_image
     shard_name: Callable[[str, int, int], str] = record_files.shard_name
 
 

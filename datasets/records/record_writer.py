@@ -41,6 +41,11 @@ class WrittenSplit:
 Encode = Callable[[ImageFile, Rules], tuple[bytes, bool]]
 
 
+def encode_image(image: ImageFile, rules: Rules) -> tuple[bytes, bool]:
+    """Of an image with a class."""
+    return image_files.encode_record(image, rules)
+
+
 @dataclass(frozen=True)
 class Shard:
     """A file to be written."""
@@ -48,7 +53,7 @@ class Shard:
     path: str
     images: Sequence[ImageFile]
     rules: Rules = DEFAULT_RULES
-    encode: Encode = image_files.encode_record
+    encode: Encode = encode_image
 
 
 @dataclass(frozen=True)
@@ -83,7 +88,7 @@ def make_shards(
     split_name: str,
     num_shards: int,
     rules: Rules = DEFAULT_RULES,
-    encode: Encode = image_files.encode_record,
+    encode: Encode = encode_image,
     shard_name: Callable[[str, int, int], str] = record_files.shard_name,
 ) -> list[Shard]:
     """The shards of a split, in order. DataError without images."""

@@ -6,6 +6,9 @@ import numpy as np
 import processes
 import pytest
 
+# The loop in the graph is tested on both stacks by tests/runtime/training/test_accumulation.py.
+pytestmark = [pytest.mark.slow, pytest.mark.once]
+
 PROGRAM = processes.ROOT / 'tests' / 'end_to_end' / 'equal_runs.py'
 COMMON = ['--preprocessing_name=digits', '--train_image_size=32', '--log_every_n_steps=1']
 MOMENTUM = ['--optimizer=momentum', '--learning_rate=0.05', '--clip_global_norm=2']
@@ -55,7 +58,6 @@ def metrics(folder, case):
     return [json.loads(line) for line in (folder / case / 'checkpoints/metrics.jsonl').open()]
 
 
-@pytest.mark.slow
 def test_without_batch_norm_it_is_the_larger_batch(runs):
     folder, out = runs
     assert out.count('4 steps of 24 images') == 2
@@ -72,7 +74,6 @@ def test_without_batch_norm_it_is_the_larger_batch(runs):
         np.testing.assert_allclose(one['loss'], other['loss'], rtol=1e-5)
 
 
-@pytest.mark.slow
 def test_a_run_stopped_and_resumed_has_the_same_bits(runs):
     folder, out = runs
     assert out.count('computed anew over 2 batches') == 3
@@ -82,7 +83,6 @@ def test_a_run_stopped_and_resumed_has_the_same_bits(runs):
         np.testing.assert_array_equal(found[name], value, err_msg=name)
 
 
-@pytest.mark.slow
 def test_yellowfin_logs_the_rate_that_it_found(runs):
     folder, _ = runs
     held = values(folder, 'yellowfin', 'after_step_4')
@@ -91,13 +91,3 @@ def test_yellowfin_logs_the_rate_that_it_found(runs):
     np.testing.assert_allclose(rates[0], 0.045, rtol=1e-6)
     np.testing.assert_allclose(rates[-1], held['YellowFin/lr'], rtol=1e-6)
     assert 0 < rates[-1] != rates[0]
-
-
-@pytest.mark.once
-@pytest.mark.parametrize('flag', ['--steps_per_run=2', '--cross_replica_batch_norm'])
-def test_what_it_does_not_go_with_is_refused(script, digits, flag):
-    failed = script(
-        'train_image_classifier.py', f'--dataset_dir={digits}', '--accumulate_steps=2', flag, code=2
-    )
-    assert '--accumulate_steps with ' + flag.partition('=')[0] in failed.stderr
-    assert failed.stderr.count('\n') == 1

@@ -35,6 +35,7 @@ def test_frozen_statistics_are_the_checkpoints_and_the_rest_learns(
 
 
 @pytest.mark.slow
+@pytest.mark.once
 def test_statistics_anew_do_not_depend_on_stops_and_leave_the_weights_alone(
     script, digits, trained, tmp_path
 ):
@@ -62,14 +63,3 @@ def test_statistics_anew_do_not_depend_on_stops_and_leave_the_weights_alone(
     for name, value in whole.items():
         np.testing.assert_array_equal(parts[name], value, err_msg=name)
         assert np.array_equal(usual[name], value) != ('/moving_' in name), name
-
-
-@pytest.mark.once
-def test_flags_that_exclude_each_other(script, digits, tmp_path):
-    for flags, words in (
-        (['--freeze_batch_norm', '--recalibrate_batch_norm=3'], 'give one of them'),
-        (['--freeze_batch_norm', '--cross_replica_batch_norm'], 'no moments of a batch'),
-    ):
-        failed = script(SCRIPT, f'--dataset_dir={digits}', *flags, code=2)
-        assert words in failed.stderr
-        assert failed.stderr.count('\n') == 1

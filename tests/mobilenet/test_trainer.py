@@ -1,6 +1,7 @@
 """The trainer in this process, with a network of two layers: what it computes and saves."""
 
 import contextlib
+import importlib.util
 import io
 import json
 import os
@@ -246,7 +247,7 @@ def test_a_loss_that_is_not_finite_ends_the_run(train, tmp_path):
     assert not list((tmp_path / 'run').glob('*.index'))
 
 
-def test_bad_input(train, tmp_path, digits):
+def test_bad_input(train, tmp_path, digits, monkeypatch):
     with pytest.raises(errors.UsageError, match=r'lower --batch_size'):
         train(batch_size=2000)
     with pytest.raises(errors.UsageError, match=r"'digit'. Did you mean 'digits'"):
@@ -257,8 +258,10 @@ def test_bad_input(train, tmp_path, digits):
         train(eval_split='tset')
     with pytest.raises(errors.UsageError, match=r'--lr_boundaries=1;2: give numbers'):
         train(lr_boundaries='1;2')
-    with pytest.raises(errors.UsageError, match=r'matplotlib is not installed.*extra plot'):
-        train(plot=True)
+    with monkeypatch.context() as patch:
+        patch.setattr(importlib.util, 'find_spec', lambda name: None)
+        with pytest.raises(errors.UsageError, match=r'matplotlib is not installed.*extra plot'):
+            train(plot=True)
     assert not (tmp_path / 'run').exists()
     # A wrong label is found by its record, wherever TensorFlow meets it.
     from test_datasets import write_set

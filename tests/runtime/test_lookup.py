@@ -201,7 +201,9 @@ VALIDATION = {'eval_every_steps': 5, 'eval_split_name': 'test'}
 )
 def test_flags_of_validations_that_do_not_go_together(asked, said):
     chosen = types.SimpleNamespace(
-        validation=options.ValidationOptions(**asked), dataset=options.DatasetOptions()
+        validation=options.ValidationOptions(**asked),
+        dataset=options.DatasetOptions(),
+        run=options.TrainingRunOptions(),
     )
     with pytest.raises(errors.UsageError, match=said) as refused:
         lookup.for_validation(chosen, None)

@@ -235,7 +235,15 @@ def test_a_step_that_is_not_finite_is_left_out_and_counts(tmp_path, poison, caps
     ]
 
 
-@pytest.mark.parametrize('several', [{}, {'steps_per_run': 4, 'scaled': True}])
+@pytest.mark.parametrize(
+    'several',
+    [
+        {},
+        pytest.param(
+            {'steps_per_run': 4, 'scaled': True}, marks=[pytest.mark.slow, pytest.mark.once]
+        ),
+    ],
+)
 def test_yellowfin_logs_what_it_applied_and_keeps_what_is_not_finite_out(tmp_path, several, capsys):
     def run(name, **flags):
         train(tmp_path / name, optimizer=yellowfin.YellowFinOptimizer(0.01), **several, **flags)
