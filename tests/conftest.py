@@ -18,7 +18,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         '--exhaustive',
         action='store_true',
-        help='Kill processes at a hundred random moments instead of some ten: minutes more.',
+        help='The tests marked exhaustive as well, and processes killed at a hundred random '
+        'moments instead of some ten: minutes more.',
     )
 
 
@@ -57,8 +58,12 @@ def make_once(tmp_path_factory: pytest.TempPathFactory) -> MakeOnce:
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Tests of minutes come first: one that begins last is waited for by all other processes."""
+    if not config.getoption('--exhaustive'):
+        rare = [item for item in items if item.get_closest_marker('exhaustive')]
+        config.hook.pytest_deselected(items=rare)
+        items[:] = [item for item in items if not item.get_closest_marker('exhaustive')]
     items.sort(key=lambda item: item.get_closest_marker('slow') is None)
 
 

@@ -77,6 +77,7 @@ def test_without_flags_it_trains_the_digits_in_an_empty_folder(trainer, tmp_path
 
 @pytest.mark.slow
 @pytest.mark.once
+@pytest.mark.exhaustive
 def test_the_digits_are_learnt_to_98_percent(trainer):
     out, _ = trainer()
     accuracy = float(out.partition('evaluated after the last epoch: accuracy ')[2][:6])

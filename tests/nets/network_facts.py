@@ -54,6 +54,18 @@ def networks() -> list[Any]:
     return [pytest.param(name, marks=marks.get(name, ())) for name in classifiers()]
 
 
+def networks_and_forms() -> list[Any]:
+    """The same with each form. How a sibling's inference differs from its training is what its
+    network's does; it is looked at with --exhaustive."""
+    pairs = []
+    for network in networks():
+        (name,) = network.values
+        for form in FORMS:
+            rare = [pytest.mark.exhaustive] if form == 'eval' and name in SIBLINGS else []
+            pairs.append(pytest.param(name, form, marks=[*network.marks, *rare]))
+    return pairs
+
+
 def classifiers() -> list[str]:
     """The rows but for those that find boxes, which `test_mobilenet_zehaos` is for."""
     return [row.name for row in nets_factory.NETWORKS if not row.finds_boxes]

@@ -37,8 +37,7 @@ def _assert_facts(built: network_facts.Built, contract: dict[str, Any]) -> None:
         assert _close(measured[fact]) == _close(expected), fact
 
 
-@pytest.mark.parametrize('form', network_facts.FORMS)
-@pytest.mark.parametrize('name', NETWORKS)
+@pytest.mark.parametrize(('name', 'form'), network_facts.networks_and_forms())
 def test_network_is_what_the_contract_says(name: str, form: str) -> None:
     contract = network_facts.load_contract(name)
     network_fn = nets_factory.get_network_fn(

@@ -16,14 +16,13 @@ pytestmark = pytest.mark.once
 
 def test_each_gradient_is_clipped_by_itself():
     with tf.Graph().as_default(), tf.Session() as session:
-        long, short, none = (tf.Variable([0.0, 0.0]) for _ in range(3))
-        optimizer = clipping.ByNorm(tf.train.GradientDescentOptimizer(1.0), 1.0)
-        gradients = [(tf.constant([3.0, 4.0]), long), (tf.constant([0.3, 0.4]), short)]
-        update = optimizer.apply_gradients([*gradients, (None, none)])
-        session.run(tf.global_variables_initializer())
-        session.run(update)
-        moved = session.run([long, short, none])
-    np.testing.assert_allclose(moved, [[-0.6, -0.8], [-0.3, -0.4], [0, 0]], rtol=1e-6)
+        pairs = [(tf.constant([3.0, 4.0]), 'long'), (tf.constant([0.3, 0.4]), 'short')]
+        by_default = clipping.clipped(detection.DetectionOptimizerOptions(), pairs)
+        never = detection.DetectionOptimizerOptions(clip_gradient_norm=0.0)
+        shorter = session.run([gradient for gradient, _ in by_default])
+        as_they_are = session.run([gradient for gradient, _ in clipping.clipped(never, pairs)])
+    np.testing.assert_allclose(shorter, [[0.6, 0.8], [0.3, 0.4]], rtol=1e-6)
+    np.testing.assert_allclose(as_they_are, [[3, 4], [0.3, 0.4]], rtol=1e-6)
 
 
 @pytest.mark.parametrize(('images', 'batch'), [(3740, 20), (7, 3), (400, 7)])
