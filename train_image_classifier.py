@@ -39,7 +39,6 @@ def train(chosen: options.Training, runtime: startup.Runtime) -> int:
     from runtime.results import validator
     from runtime.training import (
         announcement,
-        batch_norm,
         graph,
         looks,
         loop,
@@ -80,9 +79,7 @@ def train(chosen: options.Training, runtime: startup.Runtime) -> int:
         batches = graph.add_input(chosen, parts, runtime, origin.step, places)
         clones = graph.add_clones(chosen, runtime, parts, batches, places)
         draws_follow = graph.rewrite_forward_pass(chosen, cluster, global_step)
-        statistics = batch_norm.moving_statistics(
-            tf.get_collection(tf.GraphKeys.UPDATE_OPS, clones[0].scope)
-        )
+        statistics = graph.moving_statistics(clones)
         step = graph.add_step(
             chosen, runtime, schedule, clones, batches, places, statistics, draws_follow
         )
@@ -95,9 +92,7 @@ def train(chosen: options.Training, runtime: startup.Runtime) -> int:
         announcement.fine_tuning(
             start, chosen, lookup.shown(chosen.network.model_name, parts.network)
         )
-        announcement.lagging_statistics(
-            chosen, length, max((found.decay for found in statistics), default=0.0), cluster
-        )
+        announcement.lagging_statistics(chosen, length, statistics, cluster)
         exit_code = loop.run(
             chosen,
             length,

@@ -42,7 +42,6 @@ def train(
     from runtime.curves import at_the_end
     from runtime.training import (
         announcement,
-        batch_norm,
         detection,
         graph,
         looks,
@@ -77,17 +76,13 @@ def train(
         batches = detection.add_input(chosen, parts, runtime, origin.step, places)
         clones = detection.add_clones(chosen, runtime, parts, batches, places)
         draws_follow = graph.rewrite_forward_pass(chosen, cluster, global_step)
-        statistics = batch_norm.moving_statistics(
-            tf.get_collection(tf.GraphKeys.UPDATE_OPS, clones[0].scope)
-        )
+        statistics = graph.moving_statistics(clones)
         step = graph.add_step(
             chosen, runtime, schedule, clones, batches, places, statistics, draws_follow
         )
         recalibration = graph.add_recalibration(chosen, statistics, step, batches, places, cluster)
         start = agreement.start(cluster, origin, chosen.tuning)
-        announcement.lagging_statistics(
-            chosen, length, max((found.decay for found in statistics), default=0.0), cluster
-        )
+        announcement.lagging_statistics(chosen, length, statistics, cluster)
         exit_code = loop.run(
             chosen,
             length,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from runtime import options, startup
 from runtime.checkpoints import files, starting
-from runtime.training import schedules
+from runtime.training import batch_norm, schedules
 from runtime.training.monitor import say
 from runtime.workers import cluster as cluster_lib
 from slim import errors
@@ -81,13 +82,14 @@ _ENOUGH_STEPS = 5.0
 def lagging_statistics(
     chosen: options.Training,
     length: schedules.RunLength,
-    decay: float,
+    statistics: Sequence[batch_norm.MovingStatistic],
     cluster: cluster_lib.Cluster,
 ) -> None:
     """Warns on rank 0 of a run too short for batch norm's moving statistics to arrive.
 
-    `decay` is the highest of the network's; 0 where nothing moves.
+    `statistics` are those of the network; the slowest counts.
     """
+    decay = max((found.decay for found in statistics), default=0.0)
     seen = length.total_steps * (1.0 - decay)
     anew = chosen.run.recalibrate_batch_norm
     if cluster.rank or not decay or seen >= _ENOUGH_STEPS or anew:

@@ -122,6 +122,13 @@ def rewrite_forward_pass(
     return number
 
 
+def moving_statistics(
+    clones: list[model_deploy.Clone],
+) -> list[batch_norm.MovingStatistic]:
+    """Those of batch norm in the first clone, whose updates a step runs."""
+    return batch_norm.moving_statistics(tf.get_collection(tf.GraphKeys.UPDATE_OPS, clones[0].scope))
+
+
 def add_step(
     chosen: options.Training,
     runtime: startup.Runtime,

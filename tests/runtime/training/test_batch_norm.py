@@ -1,5 +1,7 @@
 """Batch norm that keeps the statistics of a checkpoint, or gets them anew after the last step."""
 
+import types
+
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
@@ -239,7 +241,8 @@ def test_a_run_too_short_for_the_decay_is_warned_of(steps, decay, anew, warned, 
         run = options.TrainingRunOptions(recalibrate_batch_norm=anew)
 
     length = schedules.RunLength(steps, 4, 16)
-    announcement.lagging_statistics(Chosen, length, decay, cluster.SingleProcess())
+    statistics = [types.SimpleNamespace(decay=decay), types.SimpleNamespace(decay=decay / 2)]
+    announcement.lagging_statistics(Chosen, length, statistics, cluster.SingleProcess())
     said = capsys.readouterr().out
     if warned:
         assert said.startswith('warning: 300 steps are few') and '(1 - decay) is 0.9' in said
