@@ -202,6 +202,15 @@ def python_files() -> list[str]:
     return sorted(str(path.relative_to(ROOT)) for path in paths)
 
 
+def test_the_scripts_are_those_that_are_installed() -> None:
+    at_the_root = {path.stem for path in ROOT.glob('*.py')}
+    modules = re.search(
+        r'^py-modules = \[(.*?)^\]', (ROOT / 'pyproject.toml').read_text(), re.M | re.S
+    )
+    assert modules is not None
+    assert set(ROOTS) == at_the_root == set(re.findall(r"'(.*?)'", modules[1]))
+
+
 @pytest.mark.parametrize('path', python_files())
 def test_file_keeps_the_rules(path: str) -> None:
     source = (ROOT / path).read_text(encoding='utf-8')

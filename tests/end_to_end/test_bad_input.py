@@ -15,21 +15,10 @@ TRAIN, EVALUATE, DEMO = (
 )
 EXPORT = 'export_inference_graph.py'
 SCRIPTS = [
-    TRAIN,
-    EVALUATE,
-    DEMO,
-    EXPORT,
-    'preprocess_imagenet.py',
-    'verify_dataset.py',
-    'doctor.py',
-    'inspect_network.py',
-    'predict_image.py',
-    'plot_runs.py',
+    *sorted(path.name for path in processes.ROOT.glob('*.py')),
     'tools/generate_scenes.py',
     'tools/kitti_random_split_train_val.py',
     'tools/tf_convert_data.py',
-    'train_object_detector.py',
-    'eval_object_detector.py',
 ]
 
 
