@@ -26,6 +26,7 @@ way the tests have ended, the script that runs is ended, and the server ends.
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import os
 import select
@@ -136,12 +137,16 @@ class Server:
 
 
 def _import_tensorflow() -> dict[str, str]:
-    """Imports it as slim.startup does, without reports of success; what that has set for others."""
+    """Imports it as runtime.startup does, without reports of success; what that sets for others."""
     before = dict(os.environ)
     os.environ['TF_CPP_MIN_LOG_LEVEL'] = '2'
+    if not importlib.metadata.version('tensorflow').startswith('2.15.'):
+        os.environ['TF_USE_LEGACY_KERAS'] = '1'
     import tensorflow.compat.v1  # noqa: F401
 
-    del os.environ['TF_CPP_MIN_LOG_LEVEL']
+    # The scripts set what they need of this themselves.
+    for name in ('TF_CPP_MIN_LOG_LEVEL', 'TF_USE_LEGACY_KERAS'):
+        os.environ.pop(name, None)
     return {name: value for name, value in os.environ.items() if before.get(name) != value}
 
 

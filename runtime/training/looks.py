@@ -26,7 +26,8 @@ _IMAGES, _HISTOGRAMS = 'look_at_images', 'look_at_histograms'
 class Looks:
     """What can be fetched beside a step."""
 
-    images: Any = None  # float [b, s, s, c], of the step's first batch
+    images: Any = None  # float [at most `most_images`, s, s, c], of the step's first batch
+    most_images: Any = None  # int32 placeholder, 0 where it is not fed
     histograms: Any = None  # scalar string, a serialized tf.Summary
 
 
@@ -63,7 +64,13 @@ def add(
                 _histogram(f'weights/{v.op.name}', v.read_value()) for v in tf.trainable_variables()
             ]
         histograms = tf.summary.merge(parts, collections=[])
-    return Looks(images if chosen.watching.save_sample_images else None, histograms)
+    if not chosen.watching.save_sample_images:
+        return Looks(histograms=histograms)
+    # Fetched at every step, and empty at most: for a set of fetches of its own the session would
+    # prepare the whole step once more, and XLA compile it.
+    with tf.device(images.device):
+        most_images = tf.placeholder_with_default(0, [])
+        return Looks(images[:most_images], most_images, histograms)
 
 
 def _histogram(tag: str, tensor: Any) -> Any:
@@ -83,7 +90,8 @@ class Looker:
         """`begins`: the run does, and is not resumed."""
         self._looks = looks
         self._most_images = chosen.watching.save_sample_images
-        self._wants_images = begins and looks.images is not None
+        self._shows_images = begins and looks.images is not None
+        self._images_seen = False
         self._every_secs = chosen.run.save_summaries_secs
         self._histogram_time = -float('inf')
         traced = traces.steps(chosen.watching, chosen.run.max_number_of_steps)
@@ -92,24 +100,31 @@ class Looker:
         self._unwritten: list[tf.Summary] = [hyper_parameters(chosen, workers)]
 
     def run(
-        self, reached: int, count: int, fetches: Mapping[str, Any], run: Callable[..., Any]
+        self,
+        reached: int,
+        count: int,
+        fetches: Mapping[str, Any],
+        fed: Mapping[Any, Any],
+        run: Callable[..., Any],
     ) -> Any:
-        """Runs the `count` steps after `reached` by `run(fetches, ...)`; what it saw is kept."""
-        wanted = dict(fetches)
-        if self._wants_images:
+        """Runs the `count` steps after `reached` by `run(fetches, fed, ...)`; keeps what it saw."""
+        wanted, fed = dict(fetches), dict(fed)
+        if self._shows_images:
             wanted[_IMAGES] = self._looks.images
-            self._wants_images = False
+            fed[self._looks.most_images] = 0 if self._images_seen else self._most_images
         now = time.monotonic()
         if self._looks.histograms is not None and now - self._histogram_time >= self._every_secs:
             self._histogram_time = now
             wanted[_HISTOGRAMS] = self._looks.histograms
 
         def run_wanted(**watched: Any) -> Any:
-            return run(wanted, **watched)
+            return run(wanted, fed, **watched)
 
         values = self._tracer.run(reached, count, run_wanted) if self._tracer else run_wanted()
-        if _IMAGES in wanted:
-            self._unwritten.append(samples(values.pop(_IMAGES)[: self._most_images]))
+        images = values.pop(_IMAGES, ())
+        if len(images):
+            self._unwritten.append(samples(images))
+            self._images_seen = True
         if _HISTOGRAMS in wanted:
             self._unwritten.append(tf.Summary.FromString(values.pop(_HISTOGRAMS)))
         return values

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import os
 import re
 import signal
@@ -232,17 +231,9 @@ class _Loop:
             begun = time.monotonic()
             try:
                 with startup.without_xla_chatter(self.warm_up):
-                    if look_at_placement:
-                        values, line = _first_step_placed(session, self._step.fetches, fed)
-                        self._tell(self._observers.say, line)
-                        look_at_placement = False
-                    else:
-                        values = self._observers.run(
-                            reached,
-                            count,
-                            self._step.fetches,
-                            functools.partial(session.run, feed_dict=fed),
-                        )
+                    run = self._run_placed(session) if look_at_placement else session.run
+                    values = self._observers.run(reached, count, self._step.fetches, fed, run)
+                    look_at_placement = False
             except tf.errors.OpError as error:
                 if not _of_the_input(error):
                     raise
@@ -286,6 +277,27 @@ class _Loop:
                 ending = self._validate(raw, reached)
         if self._failure:
             raise self._failure
+
+    def _run_placed(self, session: tf.train.MonitoredSession) -> Callable[..., Any]:
+        """As `session.run`; tells where the operations are, with DeviceError where they do not
+        belong."""
+
+        def run(
+            fetches: Any,
+            fed: Mapping[Any, Any],
+            options: tf.RunOptions | None = None,
+            run_metadata: tf.RunMetadata | None = None,
+        ) -> Any:
+            watched = tf.RunOptions(output_partition_graphs=True)
+            if options is not None:
+                watched.MergeFrom(options)
+            report = tf.RunMetadata() if run_metadata is None else run_metadata
+            values = session.run(fetches, fed, options=watched, run_metadata=report)
+            placed = placement.check(session.graph, report.partition_graphs)
+            self._tell(self._observers.say, placed)
+            return values
+
+        return run
 
     def _steps_to_run(self, reached: int) -> int:
         """How many steps go into the next run of the session, so that it ends where a save or a
@@ -425,13 +437,3 @@ class _Loop:
         if self.last_good:
             good = f'the last good checkpoint is {self.last_good}'
         return f'{good}. {_AGAINST_NAN}'
-
-
-def _first_step_placed(
-    session: tf.train.MonitoredSession, fetches: Mapping[str, Any], fed: dict[Any, Any]
-) -> tuple[Mapping[str, Any], str]:
-    """A step, and where its operations are; DeviceError where they do not belong."""
-    report = tf.RunMetadata()
-    watched = tf.RunOptions(output_partition_graphs=True)
-    values = session.run(fetches, fed, options=watched, run_metadata=report)
-    return values, placement.check(session.graph, report.partition_graphs)

@@ -47,12 +47,17 @@ class Observers:
         self._monitor.start(step)
 
     def run(
-        self, reached: int, count: int, fetches: Mapping[str, Any], run: Callable[..., Any]
+        self,
+        reached: int,
+        count: int,
+        fetches: Mapping[str, Any],
+        fed: Mapping[Any, Any],
+        run: Callable[..., Any],
     ) -> Any:
-        """What `run(fetches)` gives for the `count` steps after `reached`, with a look at them."""
+        """What `run(fetches, fed)` gives for the `count` steps after `reached`; looks at them."""
         if self._looker is None:
-            return run(fetches)
-        return self._looker.run(reached, count, fetches, run)
+            return run(fetches, fed)
+        return self._looker.run(reached, count, fetches, fed, run)
 
     def after_step(self, report: monitor.StepReport) -> None:
         self._monitor.after_step(report)
@@ -114,9 +119,14 @@ class NoObservers:
 
     def start(self, step: int) -> None: ...
     def run(
-        self, reached: int, count: int, fetches: Mapping[str, Any], run: Callable[..., Any]
+        self,
+        reached: int,
+        count: int,
+        fetches: Mapping[str, Any],
+        fed: Mapping[Any, Any],
+        run: Callable[..., Any],
     ) -> Any:
-        return run(fetches)
+        return run(fetches, fed)
 
     def after_step(self, report: monitor.StepReport) -> None: ...
     def say(self, line: str) -> None: ...

@@ -79,8 +79,9 @@ def test_samples_are_pictures_from_the_lowest_to_the_highest_value(channels):
 
 
 def watched_run(chosen, begins):
-    """Four steps of a net of one layer; what was fetched beside them, by step and tag."""
-    found = {}
+    """Four steps of a net of one layer: what was seen beside them, by step and tag, and the number
+    of sets of fetches and fed tensors, for each of which a session prepares the graph once more."""
+    found, prepared = {}, set()
 
     def add_summary(summary, step):
         found.setdefault(step, set()).update(value.tag for value in summary.value)
@@ -94,11 +95,16 @@ def watched_run(chosen, begins):
         fetches = {'step': step}
         looker = looks.Looker(chosen, looks.add(chosen, images, end_points, fetches), 3, begins)
         session.run(tf.global_variables_initializer())
+
+        def run(wanted, fed):
+            prepared.add((frozenset(wanted), frozenset(fed)))
+            return session.run(wanted, fed)
+
         for reached in range(4):
-            assert looker.run(reached, 1, fetches, session.run) == {'step': reached + 1}
+            assert looker.run(reached, 1, fetches, {}, run) == {'step': reached + 1}
             looker.after_step(reached + 1, add_summary)
         assert looker.close() == []
-    return found
+    return found, len(prepared)
 
 
 HISTOGRAMS = {'activations/layer', 'sparsity/layer', 'weights/weights'}
@@ -109,15 +115,20 @@ def test_each_look_is_taken_when_it_is_due(train_flags, monkeypatch):
     given = train_flags(save_sample_images=1, save_histograms=True, save_summaries_secs=20)
     now = iter([0.0, 10.0, 20.0, 30.0] * 2)
     monkeypatch.setattr(looks.time, 'monotonic', lambda: next(now))
-    begun = watched_run(given, begins=True)
+    begun, _ = watched_run(given, begins=True)
     assert begun == {1: {'input/image/0'} | HISTOGRAMS | HYPER_PARAMETERS, 3: HISTOGRAMS}
-    resumed = watched_run(given, begins=False)
+    resumed, _ = watched_run(given, begins=False)
     assert resumed == {1: HISTOGRAMS | HYPER_PARAMETERS, 3: HISTOGRAMS}
 
 
 def test_what_was_not_asked_for_is_not_there(train_flags):
     found = watched_run(train_flags(save_sample_images=0), begins=True)
-    assert found == {1: HYPER_PARAMETERS}
+    assert found == ({1: HYPER_PARAMETERS}, 1)
+
+
+def test_images_cost_no_second_preparation_of_the_step(train_flags):
+    found = watched_run(train_flags(save_sample_images=2), begins=True)
+    assert found == ({1: {'input/image/0', 'input/image/1'} | HYPER_PARAMETERS}, 1)
 
 
 @pytest.mark.parametrize('flag', ['steps_per_run', 'accumulate_steps'])
