@@ -41,9 +41,9 @@ horovod:
 demo: setup
 	$(RUN) demo_mobilenetv2.py $(DEMO_FLAGS)
 
-# As many processes as cores, but each takes up to 3 GB of memory. PYTEST_FLAGS='-n 0' takes one. Each
-# begins with a part of the files as they come, whose tests share what they build, and helps the other
-# ones out when it is done.
+# One process more than there are cores (tests/conftest.py), but each takes up to 2 GB of memory.
+# PYTEST_FLAGS='-n 0' takes one. Each begins with a part of the files as they come, whose tests share
+# what they build, and helps the other ones out when it is done.
 test: horovod
 	$(RUN) -m pytest -n auto --maxprocesses=4 --dist=worksteal $(PYTEST_FLAGS)
 

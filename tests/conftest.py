@@ -23,6 +23,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than cores: many tests wait, for a process or for what they have it do at a moment."""
+    return len(os.sched_getaffinity(0)) + 1
+
+
 @pytest.fixture(scope='session')
 def exhaustive(pytestconfig: pytest.Config) -> bool:
     """Whether tests of random moments look at many more."""

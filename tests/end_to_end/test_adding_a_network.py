@@ -20,6 +20,7 @@ def _blocks(introduction: str) -> list[str]:
 
 
 @pytest.mark.slow
+@pytest.mark.once
 def test_a_network_from_ones_own_script_is_trained_and_evaluated(server, digits, cache, tmp_path):
     for name in ('tinynet.py', 'train_mine.py', 'eval_mine.py'):
         (source,) = _blocks(f'`{re.escape(name)}`:')

@@ -57,6 +57,7 @@ def crash(digits, folder, cache, rounds, seed):
 
 
 @pytest.mark.slow
+@pytest.mark.once
 def test_crashes_change_nothing(digits, tmp_path, cache, exhaustive):
     rounds = 100 if exhaustive else 12
     killed = crash(digits, tmp_path, cache, rounds, seed=2)

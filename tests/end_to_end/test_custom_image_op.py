@@ -47,6 +47,7 @@ def test_it_is_said_and_switched_off_and_changes_no_result(script, digits, tmp_p
 
 
 @pytest.mark.slow
+@pytest.mark.once
 def test_where_it_is_not_built_training_says_how(digits, cache, tmp_path):
     """In another environment, which has the packages of this one and no operation."""
     environment = tmp_path / 'env'

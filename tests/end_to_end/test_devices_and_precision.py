@@ -105,6 +105,7 @@ def test_a_gpu_trains_in_16_bits_and_changes_precision_at_every_resume(
 
 
 @pytest.mark.slow
+@pytest.mark.once
 def test_xla_on_a_cpu_compiles_the_step_to_the_same_losses(script, digits, tmp_path):
     def train(xla):
         folder = tmp_path / xla
@@ -150,6 +151,7 @@ def test_more_clones_than_cards_are_one_line(script, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.once
 def test_the_doctor_says_what_is_missing_and_what_mends_it(script):
     shown = script('doctor.py', '--device=cpu', fresh=True).stdout
     assert '--device=cpu can train here' in shown

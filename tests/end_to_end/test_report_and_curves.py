@@ -57,6 +57,7 @@ def test_a_report_that_fails_leaves_the_result(evaluate, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.once
 def test_a_resumed_run_has_one_table_and_its_curves(script, digits, trained, tmp_path):
     pytest.importorskip('matplotlib')
     folder = tmp_path / 'run'

@@ -140,6 +140,7 @@ def test_sigterm_finishes_the_step_saves_and_ends_with_its_code(digits, tmp_path
     assert not any('running' in line and 'eval' in line for line in lines)
 
 
+@pytest.mark.slow
 def test_the_demo_trains_and_evaluates_the_sample_in_any_folder(script, tmp_path):
     out = script(
         'demo_mobilenetv2.py',
@@ -193,6 +194,7 @@ def test_nothing_is_written_into_the_dataset_folder(script, digits, tmp_path):
     assert after == before
 
 
+@pytest.mark.slow
 def test_own_pictures_become_records_that_train_and_evaluate(script, digits, tmp_path):
     images = os.path.join(digits, 'images')
     out = script(

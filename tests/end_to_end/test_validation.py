@@ -71,6 +71,7 @@ def test_flags_that_do_not_go_together_are_told_first(script, digits, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.once
 def test_two_workers_share_a_validation_and_stop_together(cache, digits, tmp_path):
     pytest.importorskip('horovod', reason='Horovod is not installed; make horovod builds it')
     command = [

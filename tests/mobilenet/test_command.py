@@ -66,6 +66,7 @@ def test_what_is_wrong_is_one_line(trainer, tmp_path, flags, code, words):
     assert os.listdir(tmp_path) == []
 
 
+@pytest.mark.slow
 def test_without_flags_it_trains_the_digits_in_an_empty_folder(trainer, tmp_path):
     out, _ = trainer('--epochs=1', '--width_multiplier=0.25', '--image_size=16')
     assert 'MobileNetV1, width 0.25, 10 classes, 16 x 16 pixels' in out

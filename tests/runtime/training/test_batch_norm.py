@@ -173,6 +173,7 @@ def test_after_a_few_steps_only_the_statistics_anew_find_what_was_learnt():
     assert anew > by_batch - 0.15 and anew > lagging + 0.15
 
 
+@pytest.mark.slow
 def test_frozen_a_network_computes_as_in_inference_and_learns_all_but_statistics():
     pixels = np.float32(np.random.RandomState(0).normal(size=[2, 32, 32, 3]))
     last, first = 'Conv2d_13_pointwise', 'Conv2d_0'
