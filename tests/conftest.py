@@ -25,7 +25,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """One more than cores: many tests wait, for a process or for what they have it do at a moment."""
+    """One more than cores: many tests wait for a process, or for a moment to disturb it."""
     return len(os.sched_getaffinity(0)) + 1
 
 
