@@ -66,6 +66,23 @@ def for_evaluation(chosen: options.DetectionEvaluation) -> Parts:
     return Parts(dataset, _network(dataset, chosen.network), preprocess, note)
 
 
+def check_name(model_name: str, source: str = '') -> None:
+    """Looks the network's name up before anything else is done.
+
+    Raises:
+      UsageError: it is not there.
+      CheckpointError: the same, where it comes from `source`, not from the user.
+    """
+    try:
+        detectors.get_detector_fn(model_name, 1)
+    except errors.UsageError as error:
+        if not source:
+            raise
+        raise errors.CheckpointError(
+            f'{errors.shortened(source, 80)}, unless --ignore_sidecar is given: {error}'
+        ) from error
+
+
 def _as_it_is(
     custom_op: Any, image: Any, boxes: Any, height: int, width: int, seed: Any = None
 ) -> tuple[Any, Any]:

@@ -197,6 +197,12 @@ class DetectionEvaluationRunOptions(FollowingOptions):
         'squeezedet, where low detections are not left out either, for its published figures',
         choices=RULES,
     )
+    ignore_sidecar: bool = option(
+        False,
+        "leave the checkpoint's PREFIX.json unread, and with it the defaults that it gives to "
+        '--model_name, --width_multiplier, --image_height, --image_width and '
+        '--moving_average_decay',
+    )
 
 
 @dataclasses.dataclass(frozen=True)

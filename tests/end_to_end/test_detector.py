@@ -51,7 +51,8 @@ def test_scenes_are_learned_resumed_and_scored(script, tmp_path):
         assert len(fields) == 16
         assert fields[0] in ('Car', 'Pedestrian', 'Cyclist')
     # A network of other width is not that of the checkpoint.
-    refused = script(
-        EVALUATE, *common[:-2], '--width_multiplier=0.5', f'--checkpoint_path={run}', code=1
-    )
+    other = (EVALUATE, *common[:-2], '--width_multiplier=0.5', f'--checkpoint_path={run}')
+    refused = script(*other, '--ignore_sidecar', code=1)
     assert len(refused.stderr.splitlines()) == 1
+    refused = script(*other, code=2)
+    assert '--width_multiplier=0.5, but the checkpoint was trained with 0.25' in refused.stderr
