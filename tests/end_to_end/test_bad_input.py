@@ -30,6 +30,7 @@ SCRIPTS = [
     'tools/tf_convert_data.py',
     'train_object_detector.py',
     'eval_object_detector.py',
+    'export_object_detector.py',
 ]
 
 
