@@ -29,6 +29,8 @@ def of_detections(
       the largest of what is wrong: scores as they are, places as shares of the frame's sides,
       overlaps by how far edges would have to move, as shares of the frame's sides.
     """
+    if not np.isfinite(found).all():
+        return float('inf')
     found = found[found[:, 4] > 0]
     scores = class_scores.max(axis=1)
     candidates = suppression.best(scores)
@@ -55,7 +57,7 @@ def of_detections(
                 [excused, dropped.min(axis=0), same[:, candidates].min(axis=0)]
             )
         wrong.append(excused.max())
-    return float(max(wrong)) if np.isfinite(found).all() else float('inf')
+    return float(max(wrong))
 
 
 def of_all_boxes(

@@ -68,10 +68,8 @@ def settle(
                 'and every flag that differs from its default'
             )
     # Whether there are averages; by which decay they were made is nothing that is asked for here.
-    decay = about.moving_average_decay
-    if 'moving_average_decay' not in given and bool(flags.get('moving_average_decay')) != bool(
-        decay
-    ):
+    decay, asked = about.moving_average_decay, flags.get('moving_average_decay')
+    if 'moving_average_decay' not in given and bool(asked) != bool(decay):
         taken['moving_average_decay'] = decay
     return options.with_values(chosen, taken)
 

@@ -9,6 +9,8 @@ import tensorflow.compat.v1 as tf
 from detection import comparison, graph_suppression, suppression
 
 FRAME = (200, 300)
+# A box beside all others, and what its classes score: less than 64 others do.
+_APART, _LOW = (250, 150, 290, 190), (0.25, 0.125, 0.0)
 
 
 def _random(rng, count, ties):
@@ -63,6 +65,7 @@ def detector():
     rng = np.random.RandomState(7)
     boxes, _, _ = _random(rng, 150, ties=False)
     class_scores = rng.uniform(0, 1, [150, 3]).astype(np.float32)
+    boxes[-1], class_scores[-1] = _APART, _LOW
     scores, classes = class_scores.max(axis=1), class_scores.argmax(axis=1)
     kept = suppression.detections(boxes, scores, classes)
     rows = np.column_stack([boxes, scores, classes])[kept]
@@ -104,11 +107,15 @@ def test_rounding_is_a_small_difference_and_anything_else_a_large_one(detector):
         changed(2, 5, (rows[2, 5] + 1) % 3),
         changed(2, 5, 3),
         changed(2, 1, np.nan),
+        changed(2, 4, np.nan),
         np.insert(rows, 1, rows[0], axis=0),
         np.column_stack([boxes, class_scores.max(axis=1), class_scores.argmax(axis=1)]),
     ):
         assert difference(broken) > 0.01
     assert comparison.share_found(rows, boxes, class_scores, FRAME) == 1
+    one_more = rows.copy()
+    one_more[count] = *_APART, _LOW[0], 0
+    assert 0.1 < difference(one_more) < rows[count - 1, 4] - 0.2
     half = comparison.share_found(rows[: count // 2], boxes, class_scores, FRAME)
     assert half == pytest.approx(count // 2 / count)
 

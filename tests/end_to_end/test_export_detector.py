@@ -17,6 +17,34 @@ def error_line(failed):
     return line
 
 
+@pytest.fixture
+def decided(detector, tmp_path):
+    """The run of `detector` with a head that has something to say, and a body that says it.
+
+    After two steps all places of all pictures have nearly the same scores.
+    """
+    import tensorflow as tf
+
+    reader = tf.train.load_checkpoint(str(detector / 'run'))
+    names = sorted(reader.get_variable_to_shape_map())
+    values = {name: reader.get_tensor(name) for name in names}
+    for name in names:
+        if name.endswith('moving_variance'):
+            values[name] = values[name] * np.float32(0.2)
+    head = 'MobileNet/conv_predict/weights'
+    values[head] = np.random.RandomState(1).normal(0, 0.05, values[head].shape).astype(np.float32)
+    prefix = tmp_path / 'decided' / 'model.ckpt-2'
+    tf.raw_ops.SaveV2(
+        prefix=str(prefix),
+        tensor_names=names,
+        shape_and_slices=[''] * len(names),
+        tensors=[values[name] for name in names],
+    )
+    sidecar = detector / 'run' / 'model.ckpt-2.json'
+    prefix.with_name(sidecar.name).write_text(sidecar.read_text())
+    return prefix
+
+
 _PLAIN = """
 import sys
 import numpy as np, tensorflow as tf
@@ -33,7 +61,9 @@ np.savez(sys.argv[3], **dict(zip(('boxes', 'scores', 'classes'), found, strict=T
 
 
 @pytest.mark.slow
-def test_detections_come_out_of_every_form_as_the_checkpoint_says_them(script, detector, tmp_path):
+def test_detections_come_out_of_every_form_as_the_checkpoint_says_them(
+    script, detector, decided, tmp_path
+):
     import tensorflow as tf
 
     from runtime.results import exported
@@ -41,7 +71,7 @@ def test_detections_come_out_of_every_form_as_the_checkpoint_says_them(script, d
     out = tmp_path / 'out'
     done = script(
         EXPORT,
-        f'--checkpoint_path={detector / "run"}',
+        f'--checkpoint_path={decided}',
         *('--format=graphdef,saved_model,tflite', '--include_preprocessing'),
         *('--inference_input_type=uint8', '--check_images=2', f'--output_file={out / "m"}'),
         f'--check_dir={detector / "scenes"}',
@@ -54,7 +84,7 @@ def test_detections_come_out_of_every_form_as_the_checkpoint_says_them(script, d
     for entry in report.values():
         for facts in entry['inputs'].values():
             assert facts['difference'] < 1e-4
-            assert facts['latency_ms'] > 0 and 0 <= facts['found'] <= 1
+            assert facts['latency_ms'] > 0 and 0.9 < facts['found'] <= 1
         assert entry['images'] == 2
         assert entry['about']['labels'] == list(LABELS)
         assert (entry['about']['image_size'], entry['about']['image_width']) == (64, 160)
@@ -75,7 +105,7 @@ def test_detections_come_out_of_every_form_as_the_checkpoint_says_them(script, d
     assert of_file.image_shape == (64, 160, 3) and of_file.about.frame == (64, 160)
     images = pixels * np.float32(2 / 255) - 1
     rows = of_file.run(np.concatenate([images, images * 0]))
-    assert rows.shape == (2, 64, 6) and not np.array_equal(rows[0], rows[1])
+    assert rows.shape == (2, 64, 6) and np.abs(rows[0] - rows[1])[:, 4].max() > 0.01
     np.testing.assert_array_equal(rows[0, :, :4], found['boxes'][0])
     np.testing.assert_array_equal(rows[0, :, 4], found['scores'][0])
     np.testing.assert_array_equal(rows[0, :, 5], found['classes'][0])

@@ -1,5 +1,6 @@
 """Flags, graphs and comparisons of a detector's export; its files are tested end to end."""
 
+import struct
 import types
 
 import numpy as np
@@ -10,10 +11,11 @@ from detection import suppression
 from runtime import options
 from runtime.results import exported, predictor
 from runtime.results.exports import detections
-from runtime.results.exports.forms import model
+from runtime.results.exports.forms import model, tflite_metadata
 from slim import errors
 
 FRAME = (64, 96)
+ABOUT = model.About('net', 'mobilenetdet', False, 64, model.DETECTIONS, ('a', 'b'), None, 96)
 
 
 @pytest.mark.once
@@ -71,7 +73,7 @@ def test_the_graph_gives_boxes_scores_and_classes_and_what_they_are_compared_wit
 @pytest.mark.once
 @pytest.mark.parametrize('about', [True, False])
 def test_what_a_file_says_of_itself_and_that_it_gives_no_classes(about):
-    said = model.About('net', 'mobilenetdet', False, 64, model.DETECTIONS, ('a',), None, 96)
+    said = ABOUT
     assert model.about_of_json(said.to_json()) == said
     assert said.frame == FRAME and said.outputs == model.OF_DETECTOR
     for bad in (0, 9000, True, 1.5):
@@ -89,3 +91,37 @@ def test_what_a_file_says_of_itself_and_that_it_gives_no_classes(about):
     assert one.output == exported.DETECTIONS and one.image_size == 64
     with pytest.raises(errors.CheckpointError, match='finds boxes, not classes'):
         predictor.count_classes(one)
+
+
+@pytest.mark.once
+def test_the_metadata_of_a_tflite_file_names_boxes_scores_and_classes():
+    content = tflite_metadata.described(ABOUT, 'about.json', (2 / 255, (-1.0,) * 3), False)
+
+    def number(at, form='I'):
+        return struct.unpack_from(f'<{form}', content, at)[0]
+
+    def field(table, index):
+        """Where a field of a table is."""
+        return table + number(table - number(table, 'i') + 4 + 2 * index, 'H')
+
+    def target(at):
+        return at + number(at)
+
+    def tables(table, index):
+        vector = target(field(table, index))
+        return [target(vector + 4 + 4 * place) for place in range(number(vector))]
+
+    def text(table, index):
+        at = target(field(table, index))
+        return content[at + 4 : at + 4 + number(at)].decode()
+
+    (subgraph,) = tables(target(0), 3)
+    (given,), results = tables(subgraph, 2), tables(subgraph, 3)
+    assert text(given, 1) == 'Images, 96 x 64, as the network takes them'
+    size = target(field(target(field(target(field(given, 3)), 1)), 1))
+    assert (number(field(size, 0)), number(field(size, 1))) == (96, 64)
+    assert [text(result, 0) for result in results] == list(model.OF_DETECTOR)
+    files = [tables(result, 6) for result in results]
+    assert [len(found) for found in files] == [0, 0, 1]
+    assert text(files[2][0], 0) == 'labels.txt'
+    assert content[field(files[2][0], 2)] == 3  # TENSOR_VALUE_LABELS

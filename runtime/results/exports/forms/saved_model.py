@@ -75,7 +75,7 @@ def _signatures(source: Any, tf: Any, sources: Any) -> dict[str, Any]:
 def _labels(source: Any, tf: Any) -> Any:
     """Names of the classes, string [classes]; None where they are not known."""
     names = source.about.labels
-    return names and tf.constant([name.encode() for name in names], name='labels')
+    return tf.constant([name.encode() for name in names], name='labels') if names else None
 
 
 def _best(source: Any, tf: Any, output: Any) -> dict[str, Any]:
