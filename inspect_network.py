@@ -69,7 +69,8 @@ def compare(chosen: options.Inspection) -> int:
         lookup.check_names(chosen.model_name)
     checkpoint = files.find(chosen.checkpoint_path, 'checkpoint_path')
     held = fitting.held_variables(checkpoint)
-    about = None if chosen.model_name or chosen.ignore_sidecar else sidecar.read(checkpoint)
+    unread = chosen.model_name or chosen.ignore_sidecar or sidecar.is_of_detector(checkpoint)
+    about = None if unread else sidecar.read(checkpoint)
     chosen = settling.settle(chosen, flags.chosen_by_user(), about, lookup.same_preprocessing)
     fits = []
     for name in lookup.networks_for(chosen, checkpoint, held):

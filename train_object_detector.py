@@ -38,7 +38,7 @@ def train(
     import tensorflow.compat.v1 as tf
 
     from runtime import detection_lookup
-    from runtime.checkpoints import starting
+    from runtime.checkpoints import sidecar, starting
     from runtime.curves import at_the_end
     from runtime.training import (
         announcement,
@@ -99,6 +99,7 @@ def train(
                 str(chosen.dataset.dataset_dir),
                 origin.step,
             ),
+            about=sidecar.of_detector(chosen, parts),
             compiled=runtime.xla,
             seen=looks.add(chosen, batches.images[0], clones[0].outputs, step.fetches),
             recalibration=recalibration,

@@ -6,6 +6,8 @@ from typing import Any
 
 from datasets import kitti, pascalvoc, scenes
 from datasets.detection_set import DetectionSet
+from datasets.records import description
+from datasets.records.description import Description
 from slim.errors import unknown_name
 
 datasets_map: dict[str, Any] = {
@@ -29,3 +31,16 @@ def get_dataset(
     if name not in datasets_map:
         raise unknown_name('dataset', name, datasets_map)
     return datasets_map[name].get_split(split_name, dataset_dir, file_pattern, reader)
+
+
+def get_description(name: str, dataset_dir: str = '') -> Description:
+    """Classes and splits: of the folder's dataset.json, or as published for the set `name`.
+
+    Needs no record files. Raises UsageError for an unknown name.
+    """
+    if name not in datasets_map:
+        raise unknown_name('dataset', name, datasets_map)
+    described = description.read_description(dataset_dir) if dataset_dir else None
+    # The generated scenes have KITTI's classes.
+    published: Description = getattr(datasets_map[name], 'PUBLISHED', kitti.PUBLISHED)
+    return described or published

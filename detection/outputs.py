@@ -57,6 +57,12 @@ def scores(outputs: Outputs) -> tuple[Any, Any]:
     )
 
 
+def class_scores(outputs: Outputs) -> Any:
+    """Score of each class at each anchor, [B, A, C]; the highest is that of `scores`."""
+    confidence = tf.sigmoid(outputs.confidence_logits)
+    return tf.nn.softmax(outputs.class_logits) * confidence[..., tf.newaxis]
+
+
 def decoded(outputs: Outputs, anchors: Any, height: int, width: int) -> Any:
     """The boxes, corner form [B, A, 4], in pixels of the frame, clipped to it."""
     centres = box_forms.decode(outputs.deltas, anchors)

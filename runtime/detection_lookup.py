@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable
+import io
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from datasets import detection_factory
+from datasets import detection_factory, pictures
+from datasets.records import description, example_format
 from nets import detectors
 from preprocessing import detection_preprocessing, preprocessing_factory
 from runtime import options
@@ -66,6 +68,83 @@ def for_evaluation(chosen: options.DetectionEvaluation) -> Parts:
     return Parts(dataset, _network(dataset, chosen.network), preprocess, note)
 
 
+def for_export(chosen: options.DetectionExport, about: Any = None) -> Network:
+    """The network to export, with the classes of its training; without `about`, the flags'.
+
+    Args:
+      chosen: the flags, with the sidecar's values.
+      about: the `sidecar.DetectorSidecar`, or None.
+
+    Raises UsageError for a name that is not there.
+    """
+    if about is None:
+        about = detection_factory.get_description(chosen.dataset_name, chosen.dataset_dir)
+    names = dict(enumerate(about.label_names or ()))
+    return _network_of(about.num_classes, names, chosen)
+
+
+def preprocess_file(encoded: Any, height: int, width: int) -> Any:
+    """An image file as evaluation sees it, by TensorFlow's own operations alone."""
+    image = example_format.decode_image(encoded)
+    return detection_preprocessing.preprocess_for_eval(image, height, width)
+
+
+def pixel_scale() -> tuple[float, tuple[float, ...]]:
+    """Scale and offsets of pixels of 0..255, as `preprocessing_factory.pixel_scale` has them."""
+    scale = preprocessing_factory.pixel_scale('inception', 3)
+    assert scale
+    return scale
+
+
+def pictures_for_export(chosen: options.DetectionExport, count: int) -> list[tuple[str, bytes]]:
+    """Name and content of at most `count` image files of --check_dir, spread over it.
+
+    A folder of records gives those of --check_split; without a folder, scenes are drawn. DataError
+    where there are none.
+    """
+    folder = chosen.check_dir
+    if not folder:
+        return _scenes(count, chosen.image_height, chosen.image_width)
+
+    def as_records() -> Any:
+        # Pictures of another set do as well, under the name that it has itself.
+        described = description.read_description(folder)
+        name = described.name if described else chosen.dataset_name
+        return detection_factory.get_dataset(name, chosen.check_split, folder)
+
+    return pictures.of_folder(folder, count, as_records)
+
+
+def _scenes(count: int, height: int, width: int) -> list[tuple[str, bytes]]:
+    """Generated scenes as PNG files."""
+    from datasets.conversion import scenes
+
+    size = max(height, scenes.MIN_HEIGHT), max(width, scenes.MIN_WIDTH)
+    found = []
+    for number in range(count):
+        content = io.BytesIO()
+        scenes.draw(0, number, *size)[0].save(content, 'PNG')
+        found.append((f'scene {number}', content.getvalue()))
+    return found
+
+
+def check_name(model_name: str, source: str = '') -> None:
+    """Looks the network's name up before anything else is done.
+
+    Raises:
+      UsageError: it is not there.
+      CheckpointError: the same, where it comes from `source`, not from the user.
+    """
+    try:
+        detectors.get_detector_fn(model_name, 1)
+    except errors.UsageError as error:
+        if not source:
+            raise
+        raise errors.CheckpointError(
+            f'{errors.shortened(source, 80)}, unless --ignore_sidecar is given: {error}'
+        ) from error
+
+
 def _as_it_is(
     custom_op: Any, image: Any, boxes: Any, height: int, width: int, seed: Any = None
 ) -> tuple[Any, Any]:
@@ -90,14 +169,18 @@ def _dataset(chosen: options.DatasetOptions) -> Any:
 
 def _network(dataset: Any, chosen: options.DetectorOptions, **arguments: Any) -> Network:
     names = dataset.labels_to_names or {}
-    class_names = tuple(names.get(label, str(label)) for label in range(dataset.num_classes))
+    return _network_of(dataset.num_classes, names, chosen, **arguments)
+
+
+def _network_of(
+    num_classes: int, names: Mapping[int, str], chosen: options.DetectorOptions, **arguments: Any
+) -> Network:
+    """A class without a name has its number for one."""
     function = detectors.get_detector_fn(
-        chosen.model_name,
-        dataset.num_classes,
-        width_multiplier=chosen.width_multiplier,
-        **arguments,
+        chosen.model_name, num_classes, width_multiplier=chosen.width_multiplier, **arguments
     )
-    return Network(function, dataset.num_classes, class_names)
+    class_names = tuple(names.get(label, str(label)) for label in range(num_classes))
+    return Network(function, num_classes, class_names)
 
 
 def _custom_op(chosen: options.DetectionInputOptions) -> tuple[Any, str]:

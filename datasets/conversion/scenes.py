@@ -22,7 +22,7 @@ from datasets.records import atomic_files
 from slim.errors import UsageError
 
 HEIGHT, WIDTH = 375, 1242
-_MIN_HEIGHT, _MIN_WIDTH = 64, 64
+MIN_HEIGHT, MIN_WIDTH = 64, 64
 
 # Parts of the picture's height and pixels.
 _HORIZON = 0.4
@@ -83,9 +83,9 @@ def write(
     `num_pictures`: by split; the pictures of the first one have the first numbers. UsageError for
     numbers and sizes that make no sense.
     """
-    if height < _MIN_HEIGHT or width < _MIN_WIDTH:
+    if height < MIN_HEIGHT or width < MIN_WIDTH:
         raise UsageError(
-            f'Scenes of {width}x{height} pixels are too small; at least {_MIN_WIDTH}x{_MIN_HEIGHT}'
+            f'Scenes of {width}x{height} pixels are too small; at least {MIN_WIDTH}x{MIN_HEIGHT}'
         )
     for split, count in num_pictures.items():
         if count < 1:

@@ -6,27 +6,37 @@ from collections.abc import Callable, Collection
 from typing import Any, TypeVar
 
 from runtime import options
-from runtime.checkpoints.sidecar import Sidecar
+from runtime.checkpoints.sidecar import DetectorSidecar, Sidecar, Trained
 from slim import errors
 
 Options = TypeVar('Options')
 
 # Flag to field of the sidecar. Flags that a script does not have are passed over.
-_FIELDS = {
-    'model_name': 'model_name',
-    'preprocessing_name': 'preprocessing_name',
-    'use_grayscale': 'use_grayscale',
-    'labels_offset': 'labels_offset',
-    'eval_image_size': 'image_size',
-    'image_size': 'image_size',
+_FIELDS: dict[type[Trained], dict[str, str]] = {
+    Sidecar: {
+        'model_name': 'model_name',
+        'preprocessing_name': 'preprocessing_name',
+        'use_grayscale': 'use_grayscale',
+        'labels_offset': 'labels_offset',
+        'eval_image_size': 'image_size',
+        'image_size': 'image_size',
+    },
+    DetectorSidecar: {
+        name: name for name in ('model_name', 'width_multiplier', 'image_height', 'image_width')
+    },
 }
+
+
+def _never_the_same(name: str, other: str) -> bool:
+    del name, other
+    return False
 
 
 def settle(
     chosen: Options,
     given: Collection[str],
-    about: Sidecar | None,
-    same_preprocessing: Callable[[str, str], bool],
+    about: Trained | None,
+    same_preprocessing: Callable[[str, str], bool] = _never_the_same,
 ) -> Options:
     """The options, with the sidecar's values for flags that were not given.
 
@@ -43,7 +53,7 @@ def settle(
         return chosen
     flags = options.values(chosen)
     taken: dict[str, Any] = {}
-    for flag, field in _FIELDS.items():
+    for flag, field in _FIELDS[type(about)].items():
         if flag not in flags:
             continue
         held = getattr(about, field)
@@ -57,8 +67,10 @@ def settle(
                 f'with {errors.shortened(held, 60)}: leave the flag away, or give --ignore_sidecar '
                 'and every flag that differs from its default'
             )
-    if 'moving_average_decay' not in given and not about.moving_average_decay:
-        taken['moving_average_decay'] = 0.0
+    # Whether there are averages; by which decay they were made is nothing that is asked for here.
+    decay, asked = about.moving_average_decay, flags.get('moving_average_decay')
+    if 'moving_average_decay' not in given and bool(asked) != bool(decay):
+        taken['moving_average_decay'] = decay
     return options.with_values(chosen, taken)
 
 
@@ -78,7 +90,12 @@ def check_dataset(about: Sidecar | None, dataset: Any) -> str:
             f'{has[about.has_background]}: its labels mean other classes. Give --ignore_sidecar '
             'where that is meant'
         )
-    for label, name in enumerate(about.label_names or ()):
+    return check_names(about, dataset)
+
+
+def check_names(about: Trained | None, dataset: Any) -> str:
+    """A line on labels that have other names here than in training, or ''."""
+    for label, name in enumerate((about and about.label_names) or ()):
         here = (dataset.labels_to_names or {}).get(label, name)
         if here != name:
             return (

@@ -16,6 +16,7 @@ from runtime.options.data import (
 )
 from runtime.options.detection import (
     DetectionEvaluation,
+    DetectionExport,
     DetectionInputOptions,
     DetectionTraining,
     DetectorOptions,
@@ -70,6 +71,7 @@ __all__ = [
     'ClusterOptions',
     'DatasetOptions',
     'DetectionEvaluation',
+    'DetectionExport',
     'DetectionInputOptions',
     'DetectionTraining',
     'DetectorOptions',

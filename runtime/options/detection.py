@@ -1,4 +1,4 @@
-"""The flags of train_object_detector.py and eval_object_detector.py."""
+"""The flags of the detector's scripts."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import dataclasses
 
 from runtime.options.data import DATA_ERRORS, DatasetOptions
 from runtime.options.evaluation import FollowingOptions
+from runtime.options.export import TENSOR_TYPES
 from runtime.options.fields import option
 from runtime.options.machine import CloneOptions, ClusterOptions, DeviceOptions
 from runtime.options.network import AverageOptions
@@ -19,6 +20,10 @@ from runtime.options.training import (
 from runtime.options.watching import WatchingOptions
 
 RULES = ('2017', '2012', 'squeezedet')
+_IGNORE_SIDECAR_HELP = (
+    "leave the checkpoint's PREFIX.json unread, and with it the defaults that it gives to "
+    '--model_name, --width_multiplier, --image_height, --image_width and --moving_average_decay'
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,12 +43,18 @@ class DetectionEvaluationDatasetOptions(DetectionDatasetOptions):
 
 
 @dataclasses.dataclass(frozen=True)
-class DetectionInputOptions:
+class FrameOptions:
+    """The size that all pictures are brought to."""
+
+    image_height: int = option(375, 'height of the frame of all pictures, in pixels', at_least=1)
+    image_width: int = option(1242, 'width of the frame of all pictures, in pixels', at_least=1)
+
+
+@dataclasses.dataclass(frozen=True)
+class DetectionInputOptions(FrameOptions):
     """How records become batches."""
 
     batch_size: int = option(20, 'pictures per batch, per clone and per worker', at_least=1)
-    image_height: int = option(375, 'height of the frame of all pictures, in pixels', at_least=1)
-    image_width: int = option(1242, 'width of the frame of all pictures, in pixels', at_least=1)
     num_preprocessing_threads: int = option(
         4,
         'pictures decoded in parallel; 0 lets tf.data choose; not given: as many as there are '
@@ -197,6 +208,7 @@ class DetectionEvaluationRunOptions(FollowingOptions):
         'squeezedet, where low detections are not left out either, for its published figures',
         choices=RULES,
     )
+    ignore_sidecar: bool = option(False, _IGNORE_SIDECAR_HELP)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -209,3 +221,64 @@ class DetectionEvaluation:
     averages: DetectionAverageOptions
     run: DetectionEvaluationRunOptions
     device: DeviceOptions
+
+
+@dataclasses.dataclass(frozen=True)
+class DetectionExport(FrameOptions, DetectorOptions, DetectionAverageOptions):
+    """Every flag of export_object_detector.py."""
+
+    checkpoint_path: str | None = option(
+        None, 'checkpoint, or folder of one, to export', path='read'
+    )
+    output_file: str = option(
+        '',
+        'file to write; where there are several formats or quantizations, each gets an ending of '
+        'its own: m.pb, m_saved_model, m.tflite, m_float16.tflite, m.onnx',
+        path='written',
+    )
+    format: str = option(
+        'tflite',
+        'forms to write, comma-separated: graphdef, saved_model, tflite, onnx',
+        listed=True,
+    )
+    quantization: str = option(
+        'none',
+        'of TFLite, comma-separated: none, float16 (weights), dynamic (8-bit weights)',
+        listed=True,
+    )
+    suppress: bool = option(
+        True,
+        'decoded boxes are reduced to the 64 best, and of those to one for each object; off: boxes,'
+        ' scores and classes of all anchors come out',
+    )
+    include_preprocessing: bool = option(
+        False,
+        'TFLite and ONNX: the input is pixels of 0..255, brought to the size of the frame; '
+        'GraphDef: it is an image file; a SavedModel always has a signature of image files',
+    )
+    inference_input_type: str = option(
+        'float32', 'of TFLite with --include_preprocessing: uint8', choices=TENSOR_TYPES
+    )
+    opset: int = option(17, 'of ONNX', at_least=13, at_most=18)
+    write_text_graphdef: bool = option(False, 'write the GraphDef as text')
+    check_dir: str | None = option(
+        None,
+        'folder of records or of pictures that files are compared with the checkpoint on; default: '
+        'generated scenes',
+        path='read',
+    )
+    check_split: str = option('val', 'split of the records to compare on')
+    check_images: int = option(
+        16, 'pictures that each file is compared with the checkpoint on', at_least=1
+    )
+    tolerance: float | None = option(
+        None,
+        'largest difference to the checkpoint, as a share of the frame and of a score of 1; '
+        'default: 1e-4 for float forms; docs/export.md lists the others',
+        above=0,
+    )
+    dataset_name: str = option(
+        'kitti', 'data set whose classes it finds, where no file beside the checkpoint says it'
+    )
+    dataset_dir: str = option('', 'folder whose dataset.json, if any, has the classes', path='read')
+    ignore_sidecar: bool = option(False, _IGNORE_SIDECAR_HELP)

@@ -11,6 +11,9 @@ decodes), or 'images', float32 [n, s, s, c] as the evaluation's preprocessing of
 takes pixels or 8 bits: `run` puts the images into what the file wants, and its output into float32.
 A SavedModel that takes both is loaded as one that takes image bytes, or with `takes='images'`.
 
+Of a detector, `run` gives float32 [n, boxes, 6]: xmin, ymin, xmax, ymax in pixels of the frame
+`model.about.frame`, score and class, the best first; a score of 0 is no detection.
+
 `model.about` is None for a file of some other program, which then takes images and knows neither
 labels nor preprocessing; what the file itself says (shapes) is there in any case.
 """
@@ -19,11 +22,17 @@ from __future__ import annotations
 
 import os
 
-from runtime.results.exports.forms.model import IMAGE_BYTES, IMAGES, Exported
+from runtime.results.exports.forms.model import (
+    ALL_BOXES,
+    DETECTIONS,
+    IMAGE_BYTES,
+    IMAGES,
+    Exported,
+)
 from runtime.results.exports.forms.table import FORMS
 from slim import errors
 
-__all__ = ['IMAGES', 'IMAGE_BYTES', 'Exported', 'form_of', 'load']
+__all__ = ['ALL_BOXES', 'DETECTIONS', 'IMAGES', 'IMAGE_BYTES', 'Exported', 'form_of', 'load']
 
 
 def load(path: str, takes: str | None = None, threads: int | None = None) -> Exported:

@@ -74,16 +74,31 @@ _HEADS: dict[str, Callable[[tf.Tensor], tf.Tensor]] = {
 class Frozen:
     """A network with its weights as constants, and what it says of some images."""
 
-    graph_def: tf.GraphDef  # placeholder `input`; result `output`
-    results: list[np.ndarray]  # [n, classes] for each array of images
-    num_outputs: int
+    graph_def: tf.GraphDef  # placeholder `input`; results by the names that they were given
+    results: list[np.ndarray]  # [n, ...] for each array of images
     note: str  # which weights
 
 
+# Images to names of operations that stay in a frozen graph, and what is run for the images.
+Build = Callable[[tf.Tensor], tuple[Sequence[str], tf.Tensor]]
+
+
+def classifier(network: Callable[..., Any], output: str) -> Build:
+    """For `freeze_and_run`: `output` is a key of _HEADS, and a name in the graph.
+
+    `network`: images to (logits, end points).
+    """
+
+    def build(images: tf.Tensor) -> tuple[Sequence[str], tf.Tensor]:
+        result = tf.identity(_HEADS[output](network(images)[0]), 'output')
+        return [result.op.name], result
+
+    return build
+
+
 def freeze_and_run(
-    network: Callable[..., Any],
+    build: Build,
     shape: Sequence[int | None],
-    output: str,
     checkpoint: str,
     moving_average_decay: float | None,
     arrays: Sequence[np.ndarray],
@@ -91,9 +106,8 @@ def freeze_and_run(
     """A network with the weights of a checkpoint; its results are those of the variables.
 
     Args:
-      network: images to (logits, end points).
+      build: puts the network into the default graph.
       shape: of its input.
-      output: a key of _HEADS.
       checkpoint: prefix.
       moving_average_decay: of `weights.of_checkpoint`.
       arrays: images, any number in each.
@@ -105,15 +119,15 @@ def freeze_and_run(
     batch_size = shape[0] or _REFERENCE_BATCH
     with tf.Graph().as_default() as graph:
         given = tf.placeholder(tf.float32, shape, 'input')
-        result = tf.identity(_HEADS[output](network(given)[0]), 'output')
+        names, result = build(given)
         graph_def = graph.as_graph_def()
         loaded = weights.of_checkpoint(checkpoint, moving_average_decay)
         with tf.Session() as session:
             files.restore(loaded.saver, session, checkpoint)
             run = in_parts(lambda images: session.run(result, {given: images}), batch_size)
             results = [run(images) for images in arrays]
-            frozen = tf.graph_util.convert_variables_to_constants(session, graph_def, ['output'])
-    return Frozen(frozen, results, int(result.shape[-1]), loaded.note)
+            frozen = tf.graph_util.convert_variables_to_constants(session, graph_def, list(names))
+    return Frozen(frozen, results, loaded.note)
 
 
 def write(graph_def: tf.GraphDef, path: str, as_text: bool = False) -> None:

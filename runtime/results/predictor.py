@@ -142,6 +142,11 @@ class OfFile:
 
 def count_classes(model: exported.Exported) -> int:
     """Outputs of an exported network. CheckpointError where they are no classes."""
+    if model.output in (exported.DETECTIONS, exported.ALL_BOXES):
+        raise errors.CheckpointError(
+            f'{errors.shortened(model.path, 120)} finds boxes, not classes of a whole picture: '
+            'docs/detection.md shows how it is run'
+        )
     if model.output == 'features':
         raise errors.CheckpointError(
             f'{errors.shortened(model.path, 120)} gives features, not classes: export it with '

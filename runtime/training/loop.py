@@ -51,7 +51,7 @@ def run(
     explain: Explain | None = None,
     look_at_placement: bool = False,
     facts: Mapping[str, Any] | None = None,
-    about: sidecar.Sidecar | None = None,
+    about: sidecar.Trained | None = None,
     compiled: bool = False,
     validations: validation.Validation | None = None,
     seen: looks.Looks | None = None,
@@ -111,7 +111,7 @@ def _observers(
     start: starting.Start,
     cluster: cluster_lib.Cluster,
     facts: Mapping[str, Any] | None,
-    about: sidecar.Sidecar | None,
+    about: sidecar.Trained | None,
     seen: looks.Looks | None,
     stack: contextlib.ExitStack,
 ) -> Observers | NoObservers:

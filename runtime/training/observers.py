@@ -25,7 +25,7 @@ class Observers:
         run_options: options.TrainingRunOptions,
         length: schedules.RunLength,
         saver: tf.train.Saver,
-        about: sidecar.Sidecar | None = None,
+        about: sidecar.Trained | None = None,
         looker: looks.Looker | None = None,
     ) -> None:
         """`about` goes beside each checkpoint."""

@@ -37,6 +37,7 @@ ROOTS = (
     'download_and_convert_data',
     'train_object_detector',
     'eval_object_detector',
+    'export_object_detector',
     'doctor',
 )
 OURS = (*PACKAGES, *ROOTS)

@@ -73,3 +73,30 @@ def trained(make_once, run_script, digits):
         (folder / 'stdout').write_text(done.stdout)
 
     return make_once('trained', train)
+
+
+@pytest.fixture(scope='session')
+def detector(make_once, run_script):
+    """Folder with `scenes`, records of four and three pictures, and `run`, two training steps of a
+    small detector on them; not to be changed.
+
+    Statistics of batch norm follow quickly: with those that it begins with, all places of a picture
+    would have the same scores.
+    """
+
+    def train(folder):
+        run_script(
+            'download_and_convert_data.py',
+            *('--dataset_name=scenes', f'--dataset_dir={folder / "scenes"}'),
+            *('--scenes_train=4', '--scenes_val=3', '--scene_height=64', '--scene_width=160'),
+            cwd=folder,
+        )
+        done = run_script(
+            'train_object_detector.py',
+            *processes.detector_flags(folder),
+            *('--batch_norm_decay=0.5', f'--train_dir={folder / "run"}', '--max_number_of_steps=2'),
+            cwd=folder,
+        )
+        (folder / 'stdout').write_text(done.stdout)
+
+    return make_once('detector', train)

@@ -24,6 +24,14 @@ TRAINED = [
 ]
 
 
+def detector_flags(folder):
+    """Of the training of the fixture `detector`."""
+    return [
+        *('--dataset_name=scenes', f'--dataset_dir={folder / "scenes"}', '--device=cpu'),
+        *('--image_height=64', '--image_width=160', '--width_multiplier=0.25', '--batch_size=2'),
+    ]
+
+
 def user_environment(cache):
     """The environment of a user who has set nothing of TensorFlow's."""
     ours = {name: value for name, value in os.environ.items() if not name.startswith('TF_')}

@@ -14,7 +14,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,14 +34,42 @@ class DifferenceError(errors.SuiteError):
     """An exported file that does not say what its checkpoint says."""
 
 
+def compared(got: np.ndarray, expected: np.ndarray) -> dict[str, float]:
+    """The largest difference, as a share of the largest expected value; agreement of top-1."""
+    if got.shape != expected.shape:
+        return {'difference': float('inf'), 'largest_difference': float('inf'), 'top1': 0.0}
+    rows = len(got)
+    largest = float(np.abs(got - expected).max())
+    if not np.isfinite(largest):
+        largest = float('inf')
+    same = got.reshape(rows, -1).argmax(-1) == expected.reshape(rows, -1).argmax(-1)
+    return {
+        'difference': largest / max(float(np.abs(expected).max()), 1e-30),
+        'largest_difference': largest,
+        'top1': float(same.mean()),
+    }
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """How answers are compared, and how that is told."""
+
+    # What a file says and what the checkpoint says, to `difference`, the `share` and more.
+    measure: Callable[[np.ndarray, np.ndarray], dict[str, float]] = compared
+    unit: str = 'of its largest output'
+    share: str = 'top1'
+    title: str = 'top-1'
+
+
 @dataclasses.dataclass(frozen=True)
 class Samples:
     """Images to compare on, and what the checkpoint says of them."""
 
     images: np.ndarray  # as the network takes them
-    of_images: np.ndarray  # [n, classes]
+    of_images: np.ndarray  # [n, classes], or what the comparison wants
     files: Sequence[bytes]  # image files; () for a video network
     of_files: np.ndarray
+    comparison: Comparison = Comparison()
 
 
 def check_writable(targets: Sequence[Target]) -> None:
@@ -183,30 +211,14 @@ def _entry(
         if got is None:
             failure = f'does not run: {errors.shortened(answer["error"], 120)}'
             continue
-        facts = {**compared(got, expected), **answer}
+        facts = {**samples.comparison.measure(got, expected), **answer}
         entry['inputs'][kind] = facts
         if not facts['difference'] <= limit:
             failure = (
-                f'differs from the checkpoint by {facts["difference"]:.3g} of its largest output '
-                f'for {kind}, and the tolerance is {limit:g}'
+                f'differs from the checkpoint by {facts["difference"]:.3g} '
+                f'{samples.comparison.unit} for {kind}, and the tolerance is {limit:g}'
             )
     return entry, failure
-
-
-def compared(got: np.ndarray, expected: np.ndarray) -> dict[str, float]:
-    """The largest difference, as a share of the largest expected value; agreement of top-1."""
-    if got.shape != expected.shape:
-        return {'difference': float('inf'), 'largest_difference': float('inf'), 'top1': 0.0}
-    rows = len(got)
-    largest = float(np.abs(got - expected).max())
-    if not np.isfinite(largest):
-        largest = float('inf')
-    same = got.reshape(rows, -1).argmax(-1) == expected.reshape(rows, -1).argmax(-1)
-    return {
-        'difference': largest / max(float(np.abs(expected).max()), 1e-30),
-        'largest_difference': largest,
-        'top1': float(same.mean()),
-    }
 
 
 def _about(target: Target, source: Any) -> Any:
@@ -265,15 +277,18 @@ def _size(path: str) -> int:
     )
 
 
-def shown(targets: Sequence[Target], entries: Sequence[dict[str, Any]]) -> list[str]:
+def shown(
+    targets: Sequence[Target], entries: Sequence[dict[str, Any]], comparison: Comparison
+) -> list[str]:
     """A table of what was measured, a line for each way into each file."""
-    lines = ['form                       size MB  difference  top-1   ms at batch 1  file']
+    head = f'form                       size MB  difference  {comparison.title:<6}  ms at batch 1'
+    lines = [f'{head}  file']
     for target, entry in zip(targets, entries, strict=True):
         for kind, facts in entry['inputs'].items():
             name = target.shown if kind == model.IMAGES else f'{target.shown} ({kind})'
             lines.append(
                 f'{name:<26} {entry["size_bytes"] / 1e6:7.2f}  {facts["difference"]:10.2e}'
-                f'  {facts["top1"]:5.1%}  {facts["latency_ms"]:13.2f}'
+                f'  {facts[comparison.share]:6.1%}  {facts["latency_ms"]:13.2f}'
                 f'  {errors.printable(target.path)}'
             )
     return lines

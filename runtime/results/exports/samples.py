@@ -35,16 +35,19 @@ def made(count: int) -> list[tuple[str, bytes]]:
 def preprocessed(
     pictures: Sequence[tuple[str, bytes]],
     preprocess: Callable[..., tf.Tensor],
-    size: int,
+    height: int,
+    width: int | None = None,
 ) -> np.ndarray:
-    """The pictures as the network takes them, float32 [n, size, size, c].
+    """The pictures as the network takes them, float32 [n, height, width, c]; no width: squares.
 
     Raises DataError that names a picture which cannot be decoded.
     """
     files = tf.data.Dataset.from_tensor_slices([content for _, content in pictures])
     images: list[np.ndarray] = []
     try:
-        for image in files.map(lambda file: preprocess(file, size, size)).as_numpy_iterator():
+        for image in files.map(
+            lambda file: preprocess(file, height, width or height)
+        ).as_numpy_iterator():
             images.append(image)
     except tf.errors.OpError as error:
         name = pictures[len(images)][0]

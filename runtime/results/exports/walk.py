@@ -99,9 +99,8 @@ def export(
         )
         files = []
     frozen = exporter.freeze_and_run(
-        parts.network.function,
+        exporter.classifier(parts.network.function, chosen.output),
         shape,
-        chosen.output,
         checkpoint,
         chosen.moving_average_decay,
         [inside, compared],
@@ -112,7 +111,7 @@ def export(
         use_grayscale=chosen.use_grayscale,
         image_size=size,
         output=chosen.output,
-        labels=None if chosen.output == 'features' else parts.labels(frozen.num_outputs),
+        labels=None if chosen.output == 'features' else parts.labels(frozen.results[0].shape[-1]),
     )
     source = Source(
         frozen.graph_def,
@@ -125,7 +124,7 @@ def export(
     )
     seen = checking.Samples(inside, frozen.results[0], files, frozen.results[1])
     entries = checking.write(targets, source, seen, chosen.tolerance)
-    return checking.shown(targets, entries), frozen.note
+    return checking.shown(targets, entries, seen.comparison), frozen.note
 
 
 def _pictures(

@@ -1,6 +1,7 @@
 """The file beside a checkpoint: written and read back, and whatever a stranger puts there."""
 
 import dataclasses
+import importlib
 import json
 import math
 import os
@@ -162,6 +163,41 @@ def test_a_pipe_or_folder_in_its_place_is_not_waited_for(prefix):
         sidecar.read(prefix)
 
 
+DETECTOR = sidecar.DetectorSidecar(
+    model_name='mobilenet_v1_025',
+    num_classes=3,
+    dtype='fp32',
+    moving_average_decay=0.0,
+    dataset_name='scenes',
+    label_names=('Pedestrian', 'Cyclist', 'Car'),
+    step=4,
+    suite_version='0.1.0',
+    tensorflow_version='2.21.0',
+    width_multiplier=0.5,
+    image_height=64,
+    image_width=96,
+)
+
+
+def test_a_detectors_sidecar_is_told_from_a_classifiers_which_other_scripts_take(prefix):
+    assert not sidecar.is_of_detector(prefix)
+    assert sidecar.read_detector(prefix) is None
+    sidecar.write(prefix, DETECTOR)
+    assert sidecar.is_of_detector(prefix)
+    assert sidecar.read_detector(prefix) == DETECTOR
+    with pytest.raises(errors.CheckpointError, match=r'is of a detector.*eval_object_detector\.py'):
+        sidecar.read(prefix)
+    values = json.loads(pathlib.Path(prefix + '.json').read_text())
+    for name, value in {'width_multiplier': 0, 'image_width': 9000, 'image_height': '64'}.items():
+        put(prefix, json.dumps({**values, name: value}))
+        with pytest.raises(errors.CheckpointError, match=f'{name} is .*--ignore_sidecar'):
+            sidecar.read_detector(prefix)
+    sidecar.write(prefix, ABOUT)
+    assert not sidecar.is_of_detector(prefix)
+    with pytest.raises(errors.CheckpointError, match=r'is of a classif.*eval_image_classifier\.py'):
+        sidecar.read_detector(prefix)
+
+
 def test_unknown_keys_are_passed_over(prefix):
     written(prefix, of_the_future=[1])
     assert sidecar.read(prefix) == ABOUT
@@ -241,6 +277,28 @@ def test_the_same_value_or_another_name_of_it_is_no_contradiction():
         model_name='mobilenet_v2', preprocessing_name='mobilenet_v2', eval_image_size=96
     )
     assert chosen.input.preprocessing_name == 'mobilenet_v2'
+
+
+def detection(**given):
+    groups = {field.name: field.type for field in dataclasses.fields(options.DetectionEvaluation)}
+    module = importlib.import_module('runtime.options.detection')
+    chosen = options.DetectionEvaluation(
+        **{name: getattr(module, kind)() for name, kind in groups.items()}
+    )
+    return settling.settle(options.with_values(chosen, given), given, DETECTOR)
+
+
+def test_a_detectors_evaluation_takes_network_width_frame_and_averages():
+    chosen = detection(batch_size=7)
+    assert (chosen.network.model_name, chosen.network.width_multiplier) == ('mobilenet_v1_025', 0.5)
+    assert (chosen.input.image_height, chosen.input.image_width) == (64, 96)
+    assert (chosen.input.batch_size, chosen.averages.moving_average_decay) == (7, None)
+    averaged = dataclasses.replace(DETECTOR, moving_average_decay=0.99)
+    assert settling.settle(detection(), (), averaged).averages.moving_average_decay == 0.99
+    for flag, value in {'width_multiplier': 0.25, 'image_width': 1242}.items():
+        with pytest.raises(errors.UsageError, match=f'--{flag}={value}, but the checkpoint'):
+            detection(**{flag: value})
+    assert detection(width_multiplier=0.5, image_height=64) == detection()
 
 
 class Flowers:

@@ -230,7 +230,7 @@ def test_an_operation_that_a_form_cannot_express_is_named_with_its_network(
             'AvgPool3D': lambda: tf.nn.avg_pool3d(videos, 2, 1, 'VALID'),
             'Lgamma': lambda: tf.math.lgamma(images),
         }[operation]()
-        tf.reshape(made, [1, -1], name=sources.OUTPUT)
+        tf.reshape(made, [1, -1], name=model.OF_CLASSIFIER[0])
         graph_def = graph.as_graph_def()
     about = model.About('my_net', 'digits', False, 8, 'logits', None)
     source = sources.Source(

@@ -1,4 +1,4 @@
-"""A GraphDef with weights as constants: input `input`, output `output`.
+"""A GraphDef with weights as constants: input `input`, output `output`, or those of a detector.
 
 What it is about is in `export.json` beside it alone, so that the graph is the classic suite's.
 """
@@ -47,7 +47,9 @@ def load(path: str, takes: str | None = None, threads: int | None = None) -> mod
         with graph.as_default():
             tf.import_graph_def(graph_def, name='')
         given = graph.get_tensor_by_name('input:0')
-        output = graph.get_tensor_by_name('output:0')
+        held = {node.name for node in graph_def.node}
+        names = model.OF_DETECTOR if held >= {*model.OF_DETECTOR} else model.OF_CLASSIFIER
+        results = [graph.get_tensor_by_name(f'{name}:0') for name in names]
     except (OSError, ValueError, KeyError, tf.errors.OpError, text_format.ParseError) as error:
         raise model.cannot_load(path, 'GraphDef', error) from error
     except Exception as error:
@@ -72,13 +74,12 @@ def load(path: str, takes: str | None = None, threads: int | None = None) -> mod
             batch = model.to_pixels(
                 np.asarray(batch, np.float32), about, given.dtype.as_numpy_dtype
             )
-        return session.run(output, {given: batch})
+        return model.as_one(session.run(results, {given: batch}))
 
     image_shape = tuple(shape[1:])
     if of_bytes:
-        size = about.image_size if about else None
-        image_shape = (size, size, 1 if about and about.use_grayscale else 3)
+        frame = about.frame if about else (None, None)
+        image_shape = (*frame, 1 if about and about.use_grayscale else 3)
     batch_size = shape[0]
-    return model.Exported(
-        path, 'graphdef', kind, image_shape, batch_size, about, model.in_parts(run, batch_size)
-    )
+    whole = model.in_parts(run, batch_size)
+    return model.Exported(path, 'graphdef', kind, image_shape, batch_size, about, whole, names)

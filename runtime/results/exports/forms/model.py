@@ -16,7 +16,11 @@ import numpy as np
 from slim import errors
 
 IMAGES, IMAGE_BYTES = 'images', 'image_bytes'
-OUTPUTS = ('logits', 'probabilities', 'features')
+# Of a detector: what is left after suppression, or every anchor's box.
+DETECTIONS, ALL_BOXES = 'detections', 'all_boxes'
+OUTPUTS = ('logits', 'probabilities', 'features', DETECTIONS, ALL_BOXES)
+# The outputs by their names in a file, in this order: a detector's, and any other network's.
+OF_DETECTOR, OF_CLASSIFIER = ('boxes', 'scores', 'classes'), ('output',)
 REPORT_NAME = 'export.json'
 
 # Under these names an export has its `About` inside of the file.
@@ -34,12 +38,27 @@ class About:
     model_name: str
     preprocessing_name: str
     use_grayscale: bool
-    image_size: int  # pixels, side
+    image_size: int  # pixels, side; of a detector's frame the height
     output: str  # one of OUTPUTS
     labels: tuple[str, ...] | None  # by place in the logits
     # (scale, offset by channel): the network's input is pixel * scale + offset, and the file takes
     # pixels, 0..255. None: it takes the network's input.
     pixels: tuple[float, tuple[float, ...]] | None = None
+    image_width: int | None = None  # pixels; None: as the height
+
+    @property
+    def frame(self) -> tuple[int, int]:
+        """Height and width of the images in pixels."""
+        return self.image_size, self.image_width or self.image_size
+
+    @property
+    def finds_boxes(self) -> bool:
+        return self.output in (DETECTIONS, ALL_BOXES)
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of what comes out, in this order."""
+        return OF_DETECTOR if self.finds_boxes else OF_CLASSIFIER
 
     def to_json(self) -> str:
         return json.dumps({'kind': _KIND, **dataclasses.asdict(self)}, ensure_ascii=False)
@@ -58,11 +77,13 @@ def about_of_values(values: Any) -> About | None:
     if not isinstance(values, dict) or values.get('kind') != _KIND:
         return None
     labels, pixels = values.get('labels'), values.get('pixels')
+    width = values.get('image_width')
     sound = (
         all(isinstance(values.get(key), str) for key in ('model_name', 'preprocessing_name'))
         and isinstance(values.get('use_grayscale'), bool)
         and type(values.get('image_size')) is int
         and 0 < values['image_size'] <= 8192
+        and (width is None or (type(width) is int and 0 < width <= 8192))
         and values.get('output') in OUTPUTS
         and (labels is None or _all_are(labels, str))
         and (pixels is None or _are_pixels(pixels))
@@ -77,6 +98,7 @@ def about_of_values(values: Any) -> About | None:
         output=values['output'],
         labels=None if labels is None else tuple(labels),
         pixels=None if pixels is None else (float(pixels[0]), tuple(map(float, pixels[1]))),
+        image_width=width,
     )
 
 
@@ -124,7 +146,9 @@ class Exported:
     image_shape: tuple[int | None, ...]  # of one of the images: [frames,] height, width, channels
     batch_size: int | None  # that the file is fixed to; `run` takes any number all the same
     about: About | None
-    run: Callable[[Any], np.ndarray]  # [n, ...] or n image files to float32 [n, classes]
+    # [n, ...] or n image files to float32 [n, classes]; of a detector to `boxes_in_rows`.
+    run: Callable[[Any], np.ndarray]
+    outputs: tuple[str, ...] = OF_CLASSIFIER  # names of what comes out of the file
 
     @property
     def labels(self) -> tuple[str, ...] | None:
@@ -133,13 +157,15 @@ class Exported:
 
     @property
     def output(self) -> str:
-        """'logits', 'probabilities' or 'features'."""
-        return self.about.output if self.about else 'logits'
+        """One of OUTPUTS."""
+        if self.about:
+            return self.about.output
+        return DETECTIONS if self.outputs == OF_DETECTOR else 'logits'
 
     @property
     def image_size(self) -> int | None:
-        """Side of the images in pixels; None where the file leaves it free."""
-        return self.about.image_size if self.about else self.image_shape[-2]
+        """Side of the images in pixels, or their height; None where the file leaves it free."""
+        return self.about.image_size if self.about else self.image_shape[-3]
 
     @property
     def preprocessing_name(self) -> str | None:
@@ -148,6 +174,25 @@ class Exported:
     @property
     def use_grayscale(self) -> bool:
         return self.image_shape[-1] == 1
+
+
+def boxes_in_rows(boxes: Any, scores: Any, classes: Any) -> np.ndarray:
+    """What comes out of a detector's file as one array.
+
+    Args:
+      boxes: [n, boxes, 4], corner form, in pixels of the frame.
+      scores: [n, boxes].
+      classes: integer [n, boxes].
+
+    Returns float32 [n, boxes, 6]: xmin, ymin, xmax, ymax, score, class.
+    """
+    parts = [np.asarray(boxes), np.asarray(scores)[..., None], np.asarray(classes)[..., None]]
+    return np.concatenate(parts, axis=-1).astype(np.float32)
+
+
+def as_one(values: Sequence[Any]) -> np.ndarray:
+    """What `Exported.run` gives, of the outputs of a file."""
+    return boxes_in_rows(*values) if len(values) == len(OF_DETECTOR) else values[0]
 
 
 def check_takes(path: str, takes: str | None, offered: Sequence[str]) -> str:

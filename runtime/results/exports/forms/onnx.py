@@ -45,7 +45,7 @@ def write(source: Any, path: str, quantization: str) -> None:
                 graph_def,
                 name=source.about.model_name,
                 input_names=[f'{sources.INPUT}:0'],
-                output_names=[f'{sources.OUTPUT}:0'],
+                output_names=[f'{name}:0' for name in source.about.outputs],
                 opset=source.chosen.opset,
             )
         _tidy(onnx, proto, source, sources)
@@ -57,7 +57,7 @@ def write(source: Any, path: str, quantization: str) -> None:
 
 def _tidy(onnx: Any, proto: Any, source: Any, sources: Any) -> None:
     """Names without `:0`, a name for the free batch, and what the network is about."""
-    names = {f'{name}:0': name for name in (sources.INPUT, sources.OUTPUT)}
+    names = {f'{name}:0': name for name in (sources.INPUT, *source.about.outputs)}
     for node in proto.graph.node:
         for field in (node.input, node.output):
             field[:] = [names.get(name, name) for name in field]
@@ -90,15 +90,16 @@ def load(path: str, takes: str | None = None, threads: int | None = None) -> mod
     kind = model.check_takes(path, takes, [model.IMAGES])
     held = session.get_modelmeta().custom_metadata_map.get(model.ABOUT_KEY)
     about = model.about_of_json(held) if held else None
-    given, output = session.get_inputs()[0], session.get_outputs()[0]
+    given, outputs = session.get_inputs()[0], [one.name for one in session.get_outputs()]
+    names = model.OF_DETECTOR if set(outputs) == set(model.OF_DETECTOR) else model.OF_CLASSIFIER
+    wanted = list(names) if names == model.OF_DETECTOR else outputs[:1]
     dtype = {'tensor(uint8)': np.uint8}.get(given.type, np.float32)
     shape = [size if isinstance(size, int) else None for size in given.shape]
 
     def run(batch: Any) -> np.ndarray:
         images = model.to_pixels(np.asarray(batch, np.float32), about, dtype)
-        return session.run([output.name], {given.name: images})[0]
+        return model.as_one(session.run(wanted, {given.name: images}))
 
     batch_size, image_shape = shape[0], tuple(shape[1:])
-    return model.Exported(
-        path, 'onnx', kind, image_shape, batch_size, about, model.in_parts(run, batch_size)
-    )
+    whole = model.in_parts(run, batch_size)
+    return model.Exported(path, 'onnx', kind, image_shape, batch_size, about, whole, names)

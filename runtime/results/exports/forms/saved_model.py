@@ -40,7 +40,8 @@ def _signatures(source: Any, tf: Any, sources: Any) -> dict[str, Any]:
 
     `images` -> what the network gives. `image_bytes` -> the same and, beside it, `classes` (names),
     `class_ids` and `probabilities` of the best classes, the best one first. That is also the one
-    that a server takes where none is named. A video network has `images` alone.
+    that a server takes where none is named. A video network has `images` alone. A detector gives
+    `boxes`, `scores` and `classes`, and for image files also `class_names`, where it knows them.
     """
     images = tf.placeholder(tf.float32, source.shape, model.IMAGES)
     files = None
@@ -49,20 +50,32 @@ def _signatures(source: Any, tf: Any, sources: Any) -> dict[str, Any]:
         decoded = sources.from_image_files(source, files)
         # One tensor is the way in for both: fed for `images`, computed for `image_bytes`.
         images = tf.placeholder_with_default(decoded, source.shape, 'decoded_images')
-    (output,) = tf.import_graph_def(
+    names = source.about.outputs
+    outputs = tf.import_graph_def(
         sources.without_input(source.graph_def),
         {f'{sources.INPUT}:0': images},
-        [f'{sources.OUTPUT}:0'],
+        [f'{name}:0' for name in names],
         name='network',
     )
-    results = {source.about.output: output}
+    is_detector = source.about.finds_boxes
+    results = dict(zip(names if is_detector else [source.about.output], outputs, strict=True))
     of_images = _signature(tf, {model.IMAGES: images}, results)
     if files is None:
         return {model.IMAGES: of_images, _DEFAULT: of_images}
-    if source.about.output != 'features':
-        results = {**results, **_best(source, tf, output)}
+    if is_detector:
+        labels = _labels(source, tf)
+        if labels is not None:
+            results = {**results, 'class_names': tf.gather(labels, results['classes'])}
+    elif source.about.output != 'features':
+        results = {**results, **_best(source, tf, outputs[0])}
     of_files = _signature(tf, {model.IMAGE_BYTES: files}, results)
     return {model.IMAGES: of_images, model.IMAGE_BYTES: of_files, _DEFAULT: of_files}
+
+
+def _labels(source: Any, tf: Any) -> Any:
+    """Names of the classes, string [classes]; None where they are not known."""
+    names = source.about.labels
+    return tf.constant([name.encode() for name in names], name='labels') if names else None
 
 
 def _best(source: Any, tf: Any, output: Any) -> dict[str, Any]:
@@ -71,8 +84,10 @@ def _best(source: Any, tf: Any, output: Any) -> dict[str, Any]:
     probabilities = tf.nn.softmax(output) if is_logits else output
     num_classes = output.shape[-1]
     best = tf.nn.top_k(probabilities, min(source.chosen.top_k, num_classes))
-    names = source.about.labels or tuple(map(str, range(num_classes)))
-    classes = tf.gather(tf.constant([name.encode() for name in names], name='labels'), best.indices)
+    labels = _labels(source, tf)
+    if labels is None:
+        labels = tf.constant([str(number).encode() for number in range(num_classes)], name='labels')
+    classes = tf.gather(labels, best.indices)
     return {
         'classes': tf.identity(classes, 'classes'),
         'class_ids': best.indices,
@@ -109,9 +124,11 @@ def load(path: str, takes: str | None = None, threads: int | None = None) -> mod
     function = signatures[kind]
     (name, given), *others = function.structured_input_signature[1].items()
     outputs = function.structured_outputs
-    key = about.output if about else 'logits'
-    wanted = key if key in outputs else None
-    if others or wanted is None:
+    names: tuple[str, ...] = model.OF_DETECTOR
+    wanted = names
+    if not set(names) <= set(outputs):
+        names, wanted = model.OF_CLASSIFIER, (about.output if about else 'logits',)
+    if others or not set(wanted) <= set(outputs):
         raise errors.CheckpointError(
             f'{errors.shortened(path, 120)}: its signature {kind} is none of this suite'
         )
@@ -119,16 +136,16 @@ def load(path: str, takes: str | None = None, threads: int | None = None) -> mod
     def run(batch: Any) -> np.ndarray:
         if kind == model.IMAGES:
             batch = np.asarray(batch, np.float32)
-        return function(**{name: tf.constant(batch, given.dtype)})[wanted].numpy()
+        results = function(**{name: tf.constant(batch, given.dtype)})
+        return model.as_one([results[key].numpy() for key in wanted])
 
     batch_size = given.shape[0]
     image_shape = tuple(given.shape[1:])
     if kind == model.IMAGE_BYTES:
-        size = about.image_size if about else None
-        image_shape = (size, size, 1 if about and about.use_grayscale else 3)
-    return model.Exported(
-        path, 'saved_model', kind, image_shape, batch_size, about, model.in_parts(run, batch_size)
-    )
+        frame = about.frame if about else (None, None)
+        image_shape = (*frame, 1 if about and about.use_grayscale else 3)
+    whole = model.in_parts(run, batch_size)
+    return model.Exported(path, 'saved_model', kind, image_shape, batch_size, about, whole, names)
 
 
 def _read_about(path: str) -> model.About | None:

@@ -12,7 +12,7 @@ from runtime import options
 from runtime.results.exports.forms.model import About
 from slim import errors
 
-INPUT, OUTPUT = 'input', 'output'
+INPUT = 'input'
 
 
 class UnsupportedError(errors.SuiteError):
@@ -23,12 +23,12 @@ class UnsupportedError(errors.SuiteError):
 class Source:
     """A network with its weights as constants, and what is known about it."""
 
-    graph_def: tf.GraphDef  # placeholder `input`, float32 of `shape`; result `output`
+    graph_def: tf.GraphDef  # placeholder `input`, float32 of `shape`; results `about.outputs`
     shape: list[int | None]  # [batch, (frames,) height, width, channels]
     about: About  # of a form that takes the network's input
     pixel_scale: tuple[float, tuple[float, ...]] | None  # pixels of 0..255 to the network's input
     preprocess: Callable[..., tf.Tensor]  # of evaluation: string scalar, height, width
-    chosen: options.Export
+    chosen: options.Export | options.DetectionExport
     calibration: Callable[[], np.ndarray]  # images as the network takes them
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import warnings
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -39,7 +39,7 @@ def write(source: Any, path: str, quantization: str) -> None:
     placeholder = given_type if source.pixels and not is_int8 else tf.float32
     graph_def = sources.of_pixels(source, placeholder)
     with tf.init_scope():
-        function = _function(tf, graph_def, sources)
+        function = _function(tf, graph_def, sources.INPUT, source.about.outputs)
         with quiet():
             converter = tf.lite.TFLiteConverter.from_concrete_functions([function])
     _QUANTIZERS[quantization](converter, tf, _calibration(source))
@@ -57,7 +57,7 @@ def write(source: Any, path: str, quantization: str) -> None:
     scale = source.pixels or source.pixel_scale
     in_bytes = given_type == tf.uint8
     files = {model.ABOUT_NAME: about.to_json().encode()}
-    if about.labels and about.output != 'features':
+    if about.labels and about.output != 'features':  # a detector's are those of its classes
         lines = [' '.join(label.split()) for label in about.labels]
         files[tflite_metadata.LABELS_NAME] = ('\n'.join(lines) + '\n').encode()
     metadata = tflite_metadata.described(about, model.ABOUT_NAME, scale, in_bytes)
@@ -65,12 +65,12 @@ def write(source: Any, path: str, quantization: str) -> None:
         file.write(tflite_metadata.packed(content, metadata, files))
 
 
-def _function(tf: Any, graph_def: Any, sources: Any) -> Any:
+def _function(tf: Any, graph_def: Any, given: str, outputs: Sequence[str]) -> Any:
     def build() -> None:
         tf.compat.v1.import_graph_def(graph_def, name='')
 
     wrapped = tf.compat.v1.wrap_function(build, [])
-    return wrapped.prune(f'{sources.INPUT}:0', f'{sources.OUTPUT}:0')
+    return wrapped.prune(f'{given}:0', [f'{name}:0' for name in outputs])
 
 
 def _calibration(source: Any) -> Callable[[], Iterator[list[np.ndarray]]]:
@@ -131,7 +131,10 @@ def load(path: str, takes: str | None = None, threads: int | None = None) -> mod
         raise model.cannot_load(path, 'TFLite', error) from error
     kind = model.check_takes(path, takes, [model.IMAGES])
     about = read_about(path)
-    given, output = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
+    given, outputs = interpreter.get_input_details()[0], interpreter.get_output_details()
+    # They are in the order in which they were written.
+    names = model.OF_DETECTOR if _are_boxes(outputs) else model.OF_CLASSIFIER
+    outputs = outputs[: len(names)]
     signature = [None if size < 0 else int(size) for size in given['shape_signature']]
     now = [list(given['shape'])]
 
@@ -143,12 +146,18 @@ def load(path: str, takes: str | None = None, threads: int | None = None) -> mod
             now[0] = list(images.shape)
         interpreter.set_tensor(given['index'], _quantized(images, given))
         interpreter.invoke()
-        return _floats(interpreter.get_tensor(output['index']), output)
+        results = [_floats(interpreter.get_tensor(one['index']), one) for one in outputs]
+        return model.as_one(results)
 
     batch_size, image_shape = signature[0], tuple(signature[1:])
-    return model.Exported(
-        path, 'tflite', kind, image_shape, batch_size, about, model.in_parts(run, batch_size)
-    )
+    whole = model.in_parts(run, batch_size)
+    return model.Exported(path, 'tflite', kind, image_shape, batch_size, about, whole, names)
+
+
+def _are_boxes(outputs: Sequence[Any]) -> bool:
+    """Whether these are boxes, scores and classes, as the writer of this suite has them."""
+    shapes = [tuple(one['shape']) for one in outputs]
+    return len(shapes) == 3 and len(shapes[0]) == 3 and shapes[0][:2] == shapes[1] == shapes[2]
 
 
 def read_about(path: str) -> model.About | None:

@@ -30,7 +30,7 @@ _VERSION, _BUFFERS, _METADATA = 0, 4, 6
 _ALIGNMENT = 64  # of what is put in front, so that the model's own buffers keep theirs
 
 # Enumerations of metadata_schema.fbs.
-_TENSOR_AXIS_LABELS, _DESCRIPTIONS = 2, 1
+_TENSOR_AXIS_LABELS, _TENSOR_VALUE_LABELS, _DESCRIPTIONS = 2, 3, 1
 _FEATURE_PROPERTIES, _IMAGE_PROPERTIES = 1, 2
 _RGB, _GRAYSCALE = 1, 2
 _NORMALIZATION = 1
@@ -49,7 +49,7 @@ def packed(model: bytes, metadata: bytes, files: Mapping[str, bytes]) -> bytes:
 def described(
     about: About, about_name: str, scale: tuple[float, tuple[float, ...]] | None, in_bytes: bool
 ) -> bytes:
-    """The flatbuffer `ModelMetadata` of an image classifier.
+    """The flatbuffer `ModelMetadata` of an image classifier or a detector.
 
     Args:
       about: the network, its labels and what comes out.
@@ -67,39 +67,21 @@ def described(
         options = builder.table({0: builder.floats(means), 1: builder.floats(deviations)})
         unit = builder.table({0: ('byte', _NORMALIZATION), 1: options})
     colours = _GRAYSCALE if about.use_grayscale else _RGB
-    size = builder.table({0: ('uint', about.image_size), 1: ('uint', about.image_size)})
+    height, width = about.frame
+    size = builder.table({0: ('uint', width), 1: ('uint', height)})
     image = builder.table({0: ('byte', colours), 1: size})
     content = builder.table({0: ('byte', _IMAGE_PROPERTIES), 1: image})
     taken = 'pixels, 0..255' if about.pixels or in_bytes else 'as the network takes them'
     given = builder.table(
         {
             0: builder.text('image'),
-            1: builder.text(f'Images, {about.image_size} x {about.image_size}, {taken}'),
+            1: builder.text(f'Images, {width} x {height}, {taken}'),
             3: content,
             4: builder.tables([unit] if unit is not None else []),
         }
     )
-    label_files = []
-    if about.labels and about.output != 'features':
-        label_files = [
-            builder.table(
-                {
-                    0: builder.text(LABELS_NAME),
-                    1: builder.text('Names of the classes, a line each'),
-                    2: ('byte', _TENSOR_AXIS_LABELS),
-                }
-            )
-        ]
-    feature = builder.table({0: ('byte', _FEATURE_PROPERTIES), 1: builder.table({})})
-    result = builder.table(
-        {
-            0: builder.text('features' if about.output == 'features' else 'probability'),
-            1: builder.text(f'{about.output} of {about.model_name}'),
-            3: feature,
-            6: builder.tables(label_files),
-        }
-    )
-    subgraph = builder.table({2: builder.tables([given]), 3: builder.tables([result])})
+    results = [_result(builder, about, *row) for row in _results(about)]
+    subgraph = builder.table({2: builder.tables([given]), 3: builder.tables(results)})
     facts = builder.table(
         {
             0: builder.text(about_name),
@@ -107,10 +89,11 @@ def described(
             2: ('byte', _DESCRIPTIONS),
         }
     )
+    task = 'Detector of objects' if about.finds_boxes else 'Image classifier'
     root = builder.table(
         {
             0: builder.text(about.model_name),
-            1: builder.text(f'Image classifier, preprocessing {about.preprocessing_name}'),
+            1: builder.text(f'{task}, preprocessing {about.preprocessing_name}'),
             2: builder.text('1'),
             3: builder.tables([subgraph]),
             6: builder.tables([facts]),
@@ -118,6 +101,51 @@ def described(
         }
     )
     return builder.finished(root)
+
+
+def _results(about: About) -> list[tuple[str, str, int | None]]:
+    """Name and description of what comes out, and what the names of classes are for in it."""
+    if about.finds_boxes:
+        height, width = about.frame
+        of_frame = f'of a frame of {width} x {height}'
+        return [
+            ('boxes', f'xmin, ymin, xmax, ymax in pixels {of_frame}', None),
+            ('scores', 'Of each box, 0..1; 0: there is none', None),
+            ('classes', 'Of each box, a number from 0', _TENSOR_VALUE_LABELS),
+        ]
+    is_classifier = about.output != 'features'
+    return [
+        (
+            'probability' if is_classifier else 'features',
+            f'{about.output} of {about.model_name}',
+            _TENSOR_AXIS_LABELS if is_classifier else None,
+        )
+    ]
+
+
+def _result(
+    builder: _Builder, about: About, name: str, description: str, labels: int | None
+) -> int:
+    """The table of one output."""
+    label_files = []
+    if about.labels and labels is not None:
+        label_files = [
+            builder.table(
+                {
+                    0: builder.text(LABELS_NAME),
+                    1: builder.text('Names of the classes, a line each'),
+                    2: ('byte', labels),
+                }
+            )
+        ]
+    return builder.table(
+        {
+            0: builder.text(name),
+            1: builder.text(description),
+            3: builder.table({0: ('byte', _FEATURE_PROPERTIES), 1: builder.table({})}),
+            6: builder.tables(label_files),
+        }
+    )
 
 
 class _Builder:
