@@ -41,6 +41,7 @@ def find(
     Raises:
       CheckpointError: the checkpoint is not of this network.
       DataError: a record that cannot be used.
+      NonFiniteLossError: the network gives numbers that are not finite.
     """
     flags, network = chosen.input, parts.network
     frame = flags.image_height, flags.image_width
@@ -78,7 +79,7 @@ def find(
                 while True:
                     for values in zip(*session.run(fetches), strict=True):
                         if values[-1]:
-                            found.append(_of_picture(values[:-1], frame, network.class_names))
+                            found.append(of_picture(values[:-1], frame, network.class_names))
             except tf.errors.OutOfRangeError:
                 pass  # The records have ended.
             except (tf.errors.InvalidArgumentError, tf.errors.DataLossError) as error:
@@ -86,13 +87,26 @@ def find(
     return found
 
 
-def _of_picture(values: Sequence[Any], frame: tuple[int, int], names: Sequence[str]) -> Found:
-    """Of boxes, scores and classes of all anchors, the name, and height and width."""
+def of_picture(values: Sequence[Any], frame: tuple[int, int], names: Sequence[str]) -> Found:
+    """What all anchors say of a picture, filtered, in pixels of the picture.
+
+    Args:
+      values: boxes, scores and classes of all anchors, the name, height and width.
+      frame: height and width of the network's frame, whose pixels the boxes are in.
+      names: of the classes.
+
+    Raises NonFiniteLossError, which names the picture, for numbers that are not finite.
+    """
     boxes, scores, classes, name, size = values
+    name = name.decode(errors='surrogateescape')
+    if not (np.isfinite(scores).all() and np.isfinite(boxes).all()):
+        raise errors.NonFiniteLossError(
+            f'{errors.shortened(name, 160)}: the network gives numbers that are not finite'
+        )
     kept = suppression.detections(boxes, scores, classes)
     factors = np.array([size[1] / frame[1], size[0] / frame[0]] * 2)
     return Found(
-        name.decode(errors='surrogateescape'),
+        name,
         PictureDetections(
             boxes[kept].astype(np.float64) * factors,
             [names[number] for number in classes[kept]],
