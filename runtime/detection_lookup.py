@@ -32,6 +32,11 @@ class Parts:
     preprocess: Callable[..., Any]  # see detection_preprocessing
     input_note: str  # a line for the log on how pictures are computed, or ''
 
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Names of the classes that objects are of, which the background is not."""
+        return self.network.class_names[int(self.dataset.has_background) :]
+
 
 def for_training(chosen: options.DetectionTraining) -> Parts:
     """The parts of a training run.
