@@ -72,7 +72,7 @@ def find(
             boxes = outputs.decoded(predicted, every, *frame)
         held = weights.of_checkpoint(checkpoint, chosen.averages.moving_average_decay)
         fetches = boxes, scores, classes, names, sizes, real
-        found = []
+        found: list[Found] = []
         with tf.Session(config=runtime.session_config()) as session:
             files.restore(held.saver, session, checkpoint)
             try:
