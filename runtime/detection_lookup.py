@@ -43,13 +43,18 @@ def for_training(chosen: options.DetectionTraining) -> Parts:
 
     Raises:
       UsageError: a name that is not there.
-      DataError: the folder does not hold the split completely.
+      DataError: the folder does not hold the split completely, or it has no pictures.
     """
     dataset, flags = _dataset(chosen.dataset), chosen.network
+    if not dataset.has_records:
+        raise errors.DataError(
+            f'--dataset_split_name={chosen.dataset.dataset_split_name}: the split holds no pictures'
+        )
     network = _network(
         dataset,
         flags,
-        weight_decay=flags.weight_decay,
+        # LARS has it in the rates of layers; in the loss too it would count twice.
+        weight_decay=0.0 if chosen.optimizer.optimizer == 'lars' else flags.weight_decay,
         is_training=True,
         batch_norm_decay=flags.batch_norm_decay,
         dropout_keep_prob=flags.dropout_keep_prob,
