@@ -54,16 +54,18 @@ def evaluate(
     parts = detection_lookup.for_evaluation(chosen)
     doubt = settling.check_names(about, parts.dataset)
     folders.check_writable(chosen.run.eval_dir, 'eval_dir')
-    labels = detector.truths(parts.dataset)
+    skip = chosen.input.on_data_error == 'skip'
+    labels = detector.truths(parts.dataset, skip)
     print('\n'.join(filter(None, [str(runtime), parts.input_note, doubt])), flush=True)
     found = detector.find(chosen, parts, runtime, checkpoint)
     expected = parts.dataset.num_samples
-    if chosen.input.on_data_error != 'skip':
+    if not skip:
         evaluator.check_complete(len(found), expected)
-    tags = detector.score(labels, found, parts.network.class_names, chosen.run.kitti_rules)
+    tags = detector.score(labels, found, parts.kinds, chosen.run.kitti_rules)
     about = options.values(chosen)
     detector.publish(tags, found, expected, checkpoint, chosen.run.eval_dir, about)
-    detector.draw(labels, found, parts.dataset, chosen.run.drawn_pictures, chosen.run.eval_dir)
+    number, folder = chosen.run.drawn_pictures, chosen.run.eval_dir
+    detector.draw(labels, found, parts.dataset, number, folder, skip)
     return 0
 
 

@@ -32,6 +32,14 @@ class Dataset:
     image_kind: Callable[[bytes], str] = image_kinds.of  # 'a WebP file', '' for what can be decoded
     compressions: tuple[str, ...] = ()  # of each record file: '', 'GZIP', 'ZLIB'; () for none
 
+    @property
+    def has_records(self) -> bool:
+        """False where all files are empty, as a copy leaves them that found the disk full.
+
+        Training begins a split anew when it ends, so that without records it would begin for ever.
+        """
+        return any(tf.io.gfile.stat(path).length for path in self.data_sources)
+
     def only(self, files: Sequence[str]) -> Dataset:
         """The same split with some of its record files; the numbers stay those of the whole."""
         kinds = dict(zip(self.data_sources, self.compressions, strict=bool(self.compressions)))

@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 import functools
 import io
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -34,37 +35,50 @@ class DetectionSet(Dataset):
     max_boxes: int = 1  # the most objects of a picture, at least 1
     relative: bool = False  # whether records hold boxes as parts of the picture's sides
 
-    def pictures(self) -> Iterator[Picture]:
+    def pictures(self, skip_damaged: bool = False) -> Iterator[Picture]:
         """What a score needs, of every record in the order of the files; no image is decoded.
 
-        DataError, which names file and record, for one that cannot be read.
+        DataError, which names file and record, for one that cannot be read, unless such are left
+        out.
         """
-        for where, record in self._records():
-            try:
-                features = example_encoding.decode(record)
-                yield detection_format.picture_of(features, self.relative)
-            except ValueError as error:
-                raise DataError(f'{where}: it is no record of a picture: {error}') from error
+        for _, _, picture in self._records(skip_damaged):
+            yield picture
 
-    def images(self) -> Iterator[np.ndarray]:
-        """The pictures of `pictures`, uint8 [height, width, 3]; raises as that does."""
-        for where, record in self._records():
+    def images(
+        self, places: Collection[int], skip_damaged: bool = False
+    ) -> Iterator[tuple[int, np.ndarray]]:
+        """Of the `pictures` at these places: the place and the image, uint8 [height, width, 3].
+
+        Raises as `pictures` does, and for one of these images that cannot be decoded.
+        """
+        last = max(places, default=-1)
+        for place, (where, features, _) in enumerate(self._records(skip_damaged)):
+            if place > last:
+                return
+            if place not in places:
+                continue
             try:
-                (encoded,) = example_encoding.decode(record)['image/encoded']
+                (encoded,) = features['image/encoded']
                 assert isinstance(encoded, bytes)
                 with Image.open(io.BytesIO(encoded)) as image:
-                    yield np.asarray(image.convert('RGB'))
+                    yield place, np.asarray(image.convert('RGB'))
             except (ValueError, LookupError, OSError) as error:
                 raise DataError(f'{where}: its picture cannot be decoded: {error}') from error
 
-    def _records(self) -> Iterator[tuple[str, bytes]]:
-        """Where each record is, and its bytes."""
+    def _records(self, skip_damaged: bool) -> Iterator[tuple[str, dict[str, Any], Picture]]:
+        """Where each record is, its features, and what it says beside its image."""
         for path in self.data_sources:
             for frame in framing.read_records(path):
+                problem = frame.problem
                 where = f'{path}, record {frame.number} (counted from 0)'
-                if frame.problem:
-                    raise DataError(f'{where}: {frame.problem}')
-                yield where, frame.data
+                if not problem:
+                    try:
+                        features = example_encoding.decode(frame.data)
+                        yield where, features, detection_format.picture_of(features, self.relative)
+                    except ValueError as error:
+                        problem = f'it is no record of a picture: {error}'
+                if problem and not skip_damaged:
+                    raise DataError(f'{where}: {problem}')
 
 
 @dataclass(frozen=True)

@@ -122,6 +122,7 @@ def evaluate(
       the result by class and level.
     """
     results: dict[str, dict[str, Result]] = {}
+    detections = [found.comparable() for found in detections]
     for kind in kinds:
         pictures = [
             _picture(truth, found, kind) for truth, found in zip(truths, detections, strict=True)

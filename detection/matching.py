@@ -40,13 +40,12 @@ def match(corners: Any, labels: Any, anchors: Any) -> Any:
     """
     corners, labels = tf.convert_to_tensor(corners), tf.convert_to_tensor(labels)
     anchors = tf.convert_to_tensor(anchors)
-    anchor_corners = box_forms.to_corners(anchors)
     batch, places = tf.unstack(tf.shape(labels))
     count = tf.shape(anchors)[0]
 
     def choose(place: Any, free: Any, chosen: Any) -> tuple[Any, Any, Any]:
         box = corners[:, place, tf.newaxis, :]
-        overlap = tf.where(free, box_forms.iou(box, anchor_corners), tf.zeros_like(free, box.dtype))
+        overlap = tf.where(free, _iou(box, anchors), tf.zeros_like(free, box.dtype))
         apart = tf.math.squared_difference(box_forms.to_centres(box), anchors)
         distance = tf.reduce_sum(apart, axis=-1)
         distance = tf.where(free, distance, tf.fill(tf.shape(distance), box.dtype.max))
@@ -68,6 +67,22 @@ def match(corners: Any, labels: Any, anchors: Any) -> Any:
     _, _, chosen = tf.while_loop(lambda place, *_: place < places, choose, start)
     found = tf.reshape(chosen.stack(), [places, batch])
     return tf.ensure_shape(tf.transpose(found), labels.shape)
+
+
+def _iou(box: Any, anchors: Any) -> Any:
+    """`boxes.iou` of corners [B, 1, 4] and anchors [A, 4], the same bits for equals: [B, A].
+
+    A large object holds many anchors of one shape, and has the same IoU with each. Rounding must
+    not choose among them, so sizes are those of the anchors, not differences of their corners.
+    """
+    low, high = tf.split(box_forms.to_corners(anchors), 2, axis=-1)
+    size, anchor_size = box[..., 2:] - box[..., :2], anchors[..., 2:]
+    whole = tf.minimum(size, anchor_size)
+    partly = tf.minimum(box[..., 2:] - low, high - box[..., :2])
+    sides = tf.maximum(tf.minimum(whole, partly), tf.zeros_like(partly))
+    shared = sides[..., 0] * sides[..., 1]
+    union = size[..., 0] * size[..., 1] + anchor_size[..., 0] * anchor_size[..., 1] - shared
+    return tf.math.divide_no_nan(shared, union)
 
 
 def targets(corners: Any, labels: Any, anchors: Any, num_classes: int) -> Targets:

@@ -33,3 +33,11 @@ class PictureDetections:
     boxes: np.ndarray  # float64 [N, 4]
     types: list[str]  # N names
     scores: np.ndarray  # float64 [N], higher is surer
+
+    def comparable(self) -> PictureDetections:
+        """Those with a score. NaN is above and below nothing, so it has no place in an order."""
+        told = np.flatnonzero(~np.isnan(self.scores))
+        if len(told) == len(self.scores):
+            return self
+        types = [self.types[number] for number in told]
+        return PictureDetections(self.boxes[told], types, self.scores[told])

@@ -48,6 +48,7 @@ def evaluate(
       kinds: names of types, with their case.
       inclusive: sides are one pixel longer than the difference of corners, as in VOC's tool.
     """
+    detections = [found.comparable() for found in detections]
     return {kind: _evaluate(truths, detections, kind, inclusive) for kind in kinds}
 
 

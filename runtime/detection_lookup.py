@@ -34,19 +34,29 @@ class Parts:
     preprocess: Callable[..., Any]  # see detection_preprocessing
     input_note: str  # a line for the log on how pictures are computed, or ''
 
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Names of the classes that objects are of, which the background is not."""
+        return self.network.class_names[int(self.dataset.has_background) :]
+
 
 def for_training(chosen: options.DetectionTraining) -> Parts:
     """The parts of a training run.
 
     Raises:
       UsageError: a name that is not there.
-      DataError: the folder does not hold the split completely.
+      DataError: the folder does not hold the split completely, or it has no pictures.
     """
     dataset, flags = _dataset(chosen.dataset), chosen.network
+    if not dataset.has_records:
+        raise errors.DataError(
+            f'--dataset_split_name={chosen.dataset.dataset_split_name}: the split holds no pictures'
+        )
     network = _network(
         dataset,
         flags,
-        weight_decay=flags.weight_decay,
+        # LARS has it in the rates of layers; in the loss too it would count twice.
+        weight_decay=0.0 if chosen.optimizer.optimizer == 'lars' else flags.weight_decay,
         is_training=True,
         batch_norm_decay=flags.batch_norm_decay,
         dropout_keep_prob=flags.dropout_keep_prob,

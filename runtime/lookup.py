@@ -62,9 +62,13 @@ def for_training(chosen: options.Training) -> Parts:
 
     Raises:
       UsageError: a name that is not there, or flags that do not go together.
-      DataError: the folder does not hold the split completely.
+      DataError: the folder does not hold the split completely, or it has no images.
     """
     dataset = _dataset(chosen.dataset)
+    if not dataset.has_records:
+        raise errors.DataError(
+            f'--dataset_split_name={chosen.dataset.dataset_split_name}: the split holds no images'
+        )
     network = _network(
         chosen.network.model_name,
         _num_classes(dataset, chosen.dataset.labels_offset),
@@ -115,10 +119,8 @@ def for_validation(chosen: options.Training, training: Parts) -> Parts | None:
         raise errors.UsageError(
             f'--eval_split_name={split} is the split that is trained on: give another one'
         )
-    import tensorflow.compat.v1 as tf
-
     dataset = _dataset(dataclasses.replace(chosen.dataset, dataset_split_name=split))
-    if not any(tf.gfile.Stat(path).length for path in dataset.data_sources):
+    if not dataset.has_records:
         raise errors.DataError(f'--eval_split_name={split}: the split holds no images')
     network = _network(
         chosen.network.model_name, training.network.num_classes, training.network.image_size

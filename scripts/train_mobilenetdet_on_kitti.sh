@@ -8,7 +8,9 @@ root=$1 work=$2
 shift 2
 here=$(dirname "$0")/..
 python=${PYTHON:-python3}
-[ -e "$root/ImageSets/train.txt" ] ||
+# Lists that are there are kept, in each place where the tools look.
+[ -e "$root/ImageSets/train.txt" ] || [ -e "$root/KITTI/ImageSets/train.txt" ] ||
+    [ -e "$root/data/KITTI/ImageSets/train.txt" ] ||
     "$python" "$here/tools/kitti_random_split_train_val.py" --kitti_root="$root"
 "$python" "$here/tools/tf_convert_data.py" --dataset_name=kitti --dataset_root="$root" \
     --split=train,val --output_dir="$work/records"

@@ -81,7 +81,8 @@ class LabelForm:
                     anew = io.BytesIO()
                     picture_modes.as_rgb(opened).save(anew, 'PNG')
                     encoded, image_format = anew.getvalue(), 'PNG'
-        kitti_labels.check_inside(objects, width, height, image.annotation)
+        counted = 'object' if self.is_voc else 'line'
+        kitti_labels.check_inside(objects, width, height, image.annotation, counted)
         record = detection_format.encode(
             encoded,
             image_format,

@@ -127,7 +127,7 @@ def _pictures(root: str) -> dict[str, str]:
 def _read_list(path: str) -> dict[str, str]:
     """The stems, each with file and line."""
     try:
-        with open(path, encoding='utf-8') as file:
+        with open(path, encoding='utf-8-sig') as file:
             lines = file.read().splitlines()
     except (OSError, ValueError) as error:
         raise DataError(f'{path} cannot be read: {shortened(error)}') from error

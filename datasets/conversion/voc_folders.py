@@ -8,6 +8,7 @@ ROOT/VOC2007/ImageSets/Main/{trainval,train,val,test}.txt
 from __future__ import annotations
 
 import os
+import re
 
 from datasets.records.image_files import ImageFile
 from slim.errors import DataError, UsageError, shortened
@@ -15,6 +16,8 @@ from slim.errors import DataError, UsageError, shortened
 # --year: the folders that it names.
 YEARS = {'2007': ('VOC2007',), '2012': ('VOC2012',), '0712': ('VOC2007', 'VOC2012')}
 _PLACES = ('', 'VOCdevkit')
+# The second field of the lists of one class.
+_MARK = re.compile(r'\s-?[01]\s*$')
 
 
 def read_split(folder: str, year: str, split_name: str) -> list[ImageFile]:
@@ -47,19 +50,21 @@ def _find_root(folder: str, name: str) -> str:
 
 def _read_list(root: str, path: str) -> list[ImageFile]:
     try:
-        with open(path, encoding='utf-8') as file:
+        with open(path, encoding='utf-8-sig') as file:
             lines = file.read().splitlines()
     except (OSError, ValueError) as error:
         raise DataError(f'{path} cannot be read: {shortened(error)}') from error
-    images = []
+    images: dict[str, ImageFile] = {}
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
-        stem = line.split()[0]  # lists of a class have a second field
+        stem = _MARK.sub('', line).strip()
+        if stem in images:
+            raise DataError(f'{path}, line {number}: {shortened(stem, 40)!r} is in the list twice')
         picture = os.path.join(root, 'JPEGImages', f'{stem}.jpg')
         annotation = os.path.join(root, 'Annotations', f'{stem}.xml')
         for needed in (picture, annotation):
             if not os.path.isfile(needed):
                 raise DataError(f'{path}, line {number}: there is no {needed}')
-        images.append(ImageFile(picture, 0, annotation=annotation))
-    return images
+        images[stem] = ImageFile(picture, 0, annotation=annotation)
+    return list(images.values())

@@ -78,7 +78,7 @@ def parse(content: bytes, path: str, own_types: Collection[str] = ()) -> list[Pi
     that is not as above, a type that is not known, and an object with an inverted or empty box.
     """
     try:
-        lines = content.decode().splitlines()
+        lines = content.decode('utf-8-sig').splitlines()
     except UnicodeDecodeError as error:
         number = content[: error.start].count(b'\n') + 1
         raise DataError(f'{path}, line {number}: it is no text (UTF-8)') from error
@@ -89,15 +89,20 @@ def parse(content: bytes, path: str, own_types: Collection[str] = ()) -> list[Pi
     ]
 
 
-def check_inside(objects: Collection[PictureObject], width: int, height: int, path: str) -> None:
-    """DataError with file and line for an object's box that reaches out of the picture."""
+def check_inside(
+    objects: Collection[PictureObject], width: int, height: int, path: str, counted: str = 'line'
+) -> None:
+    """DataError with file and line for an object's box that reaches out of the picture.
+
+    `counted`: what `line` numbers, for the message.
+    """
     for one in objects:
         left, top, right, bottom = one.box
         outside = min(left, top) < -_BEYOND or right > width + _BEYOND or bottom > height + _BEYOND
         if outside and one.type != DONT_CARE:
             raise DataError(
-                f'{path}, line {one.line}: the box {_shown(one.box)} of {one.type} reaches out of '
-                f'the picture of {width}x{height} pixels'
+                f'{path}, {counted} {one.line}: the box {_shown(one.box)} of {one.type} reaches '
+                f'out of the picture of {width}x{height} pixels'
             )
 
 

@@ -47,6 +47,11 @@ def parse(content: bytes, path: str) -> list[PictureObject]:
         root = xml.etree.ElementTree.fromstring(content)
     except (xml.etree.ElementTree.ParseError, ValueError, LookupError) as error:
         raise DataError(f'{path} is no XML file of a picture: {shortened(error)}') from error
+    if root.tag != 'annotation':
+        raise DataError(
+            f'{path} is no XML file of a picture: it holds {shortened(root.tag, 40)!r}, not '
+            "'annotation'"
+        )
     return [
         _object(element, f'{path}, object {number}', number)
         for number, element in enumerate(root.findall('object'), start=1)

@@ -41,6 +41,7 @@ def find(
     Raises:
       CheckpointError: the checkpoint is not of this network.
       DataError: a record that cannot be used.
+      NonFiniteLossError: the network gives numbers that are not finite.
     """
     flags, network = chosen.input, parts.network
     frame = flags.image_height, flags.image_width
@@ -71,28 +72,49 @@ def find(
             boxes = outputs.decoded(predicted, every, *frame)
         held = weights.of_checkpoint(checkpoint, chosen.averages.moving_average_decay)
         fetches = boxes, scores, classes, names, sizes, real
-        found = []
+        found: list[Found] = []
         with tf.Session(config=runtime.session_config()) as session:
             files.restore(held.saver, session, checkpoint)
             try:
                 while True:
                     for values in zip(*session.run(fetches), strict=True):
                         if values[-1]:
-                            found.append(_of_picture(values[:-1], frame, network.class_names))
+                            one = of_picture(values[:-1], frame, network.class_names)
+                            if not one.name and flags.on_data_error == 'skip':
+                                raise errors.DataError(
+                                    '--on_data_error=skip: without file names in the records, '
+                                    'pictures and their labels could not be brought together'
+                                )
+                            name = one.name or _unnamed(len(found))
+                            found.append(dataclasses.replace(one, name=name))
             except tf.errors.OutOfRangeError:
                 pass  # The records have ended.
             except (tf.errors.InvalidArgumentError, tf.errors.DataLossError) as error:
-                raise errors.DataError(input_errors.message(error)) from error
+                explained = input_errors.explain(error, parts.dataset)
+                raise errors.DataError(explained) from error
     return found
 
 
-def _of_picture(values: Sequence[Any], frame: tuple[int, int], names: Sequence[str]) -> Found:
-    """Of boxes, scores and classes of all anchors, the name, and height and width."""
+def of_picture(values: Sequence[Any], frame: tuple[int, int], names: Sequence[str]) -> Found:
+    """What all anchors say of a picture, filtered, in pixels of the picture.
+
+    Args:
+      values: boxes, scores and classes of all anchors, the name, height and width.
+      frame: height and width of the network's frame, whose pixels the boxes are in.
+      names: of the classes.
+
+    Raises NonFiniteLossError, which names the picture, for numbers that are not finite.
+    """
     boxes, scores, classes, name, size = values
+    name = name.decode(errors='surrogateescape')
+    if not (np.isfinite(scores).all() and np.isfinite(boxes).all()):
+        raise errors.NonFiniteLossError(
+            f'{errors.shortened(name, 160)}: the network gives numbers that are not finite'
+        )
     kept = suppression.detections(boxes, scores, classes)
     factors = np.array([size[1] / frame[1], size[0] / frame[0]] * 2)
     return Found(
-        name.decode(errors='surrogateescape'),
+        name,
         PictureDetections(
             boxes[kept].astype(np.float64) * factors,
             [names[number] for number in classes[kept]],
@@ -101,19 +123,27 @@ def _of_picture(values: Sequence[Any], frame: tuple[int, int], names: Sequence[s
     )
 
 
-def truths(dataset: Any) -> list[PictureTruth]:
-    """The labels of the split, in its order; `dataset` is a `detection_set.DetectionSet`."""
+def truths(dataset: Any, skip_damaged: bool = False) -> list[PictureTruth]:
+    """The labels of the split, in its order; `dataset` is a `detection_set.DetectionSet`.
+
+    DataError for a record that cannot be read, unless such are left out.
+    """
     return [
         PictureTruth(
-            picture.name,
+            picture.name or _unnamed(place),
             np.array([one.box for one in picture.objects], np.float64).reshape(-1, 4),
             [one.type for one in picture.objects],
             np.array([one.truncated for one in picture.objects], np.float64),
             np.array([one.occluded for one in picture.objects], np.int64),
             np.array([one.difficult for one in picture.objects], bool),
         )
-        for picture in dataset.pictures()
+        for place, picture in enumerate(dataset.pictures(skip_damaged))
     ]
+
+
+def _unnamed(place: int) -> str:
+    """The name of the picture at this place of the split, of records that hold none."""
+    return f'{place:06d}'
 
 
 def score(
@@ -140,7 +170,8 @@ def score(
             tags[f'kitti/{kind}/{level}/ap40'] = result.ap40
             tags[f'kitti/{kind}/{level}/ap11'] = result.ap11
     areas, elevens = [], []
-    for kind, of_kind in voc_ap.evaluate(*pairs, class_names).items():
+    # Boxes end behind their last pixel, those of Pascal VOC as well: no side is one longer.
+    for kind, of_kind in voc_ap.evaluate(*pairs, class_names, inclusive=False).items():
         tags[f'voc/{kind}/area'], tags[f'voc/{kind}/voc07'] = of_kind.area, of_kind.voc07
         if of_kind.objects:
             areas.append(of_kind.area)
@@ -178,7 +209,12 @@ def publish(
 
 
 def draw(
-    labels: Sequence[PictureTruth], found: Sequence[Found], dataset: Any, count: int, folder: str
+    labels: Sequence[PictureTruth],
+    found: Sequence[Found],
+    dataset: Any,
+    count: int,
+    folder: str,
+    skip_damaged: bool = False,
 ) -> None:
     """A page of the first pictures with their objects and detections.
 
@@ -188,12 +224,13 @@ def draw(
       dataset: the `detection_set.DetectionSet` of both.
       count: of pictures on the page.
       folder: of the page.
+      skip_damaged: as of `truths`.
     """
     by_name = {one.name: one.detections for one in found}
+    places = [place for place, truth in enumerate(labels[:count]) if truth.name in by_name]
     entries = [
-        sheet.entry(image, truth, by_name[truth.name])
-        for truth, image in zip(labels[:count], dataset.images(), strict=False)
-        if truth.name in by_name
+        sheet.entry(image, labels[place], by_name[labels[place].name])
+        for place, image in dataset.images(places, skip_damaged)
     ]
     if entries:
         path = os.path.join(folder, PICTURES_FILE)

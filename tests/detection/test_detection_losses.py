@@ -148,6 +148,20 @@ class TestMatching:
     def test_of_equals_the_first(self):
         assert self.match([[6, 5, 16, 15]]).tolist() == [0]
 
+    @pytest.mark.parametrize('dtype', [np.float32, np.float64])
+    def test_of_many_anchors_within_an_object_the_first(self, dtype):
+        every = anchors.anchors().astype(dtype)
+        left, top = np.meshgrid(np.arange(0, 700, 31.3), np.arange(0, 180, 17.7))
+        corners = np.stack([left, top, left + 431.1, top + 187.9], axis=-1).reshape(-1, 1, 4)
+        found = matching.match(corners.astype(dtype), np.zeros([len(corners), 1], np.int64), every)
+        low, high = every[:, :2] - every[:, 2:] / 2, every[:, :2] + every[:, 2:] / 2
+        within = (low >= corners[..., :2]).all(2) & (high <= corners[..., 2:]).all(2)
+        within &= every[:, 2] == 366  # the largest shape
+        several = within.sum(axis=1) > 1
+        assert several.sum() > 100
+        expected = np.argmax(within, axis=1)[several]
+        np.testing.assert_array_equal(found.numpy()[several, 0], expected)
+
     def test_without_overlap_the_nearest_free_one_by_place_and_size(self):
         far = [60, 60, 70, 70]
         assert self.match([far]).tolist() == [2]

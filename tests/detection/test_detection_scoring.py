@@ -151,6 +151,11 @@ class TestKittiRules:
         both = [truth(self.CAR, self.FALSE[:2])], [found(self.TRUE, second, self.FALSE)]
         assert kitti(*both).precision.tolist()[:2] == [1, 1]
 
+    def test_a_score_that_is_no_number_finds_nothing(self):
+        nothing = ('Car', BOX, np.nan)
+        assert self.precision([self.CAR], [nothing, self.TRUE, nothing]) == 1
+        assert self.precision([self.CAR], [nothing]) == 0
+
     def test_a_class_that_was_not_found_and_an_empty_picture(self):
         result = kitti([truth(self.CAR), truth()], [found(), found()])
         assert (result.objects, result.detections, result.ap11, result.ap40) == (1, 0, 0, 0)
@@ -193,6 +198,10 @@ class TestVoc:
         labels = truth(self.CAR, ('car', self.FAR, 0, 0, 1))
         detections = [found(*[('car', self.FAR, 0.5)] * 2, ('car', BOX, 0.4))]
         assert self.hits([labels], detections) == ([True], 1)
+
+    def test_a_score_that_is_no_number_finds_nothing(self):
+        detections = [found(('car', BOX, np.nan), ('car', BOX, 0.5), ('car', self.FAR, np.nan))]
+        assert self.hits([truth(self.CAR)], detections) == ([True], 1)
 
     def test_half_is_enough_and_the_last_pixel_counts(self):
         labels, box = [truth(('car', [1, 1, 10, 10]))], [1, 1, 10, 5]

@@ -16,6 +16,9 @@ EQUAL_CASES = {
     'sgd': ['plain', '--optimizer=sgd', '--learning_rate=0.05'],
     'momentum': ['plain', '--optimizer=momentum', '--learning_rate=0.01'],
     'rmsprop': ['plain', '--optimizer=rmsprop', '--learning_rate=0.01'],
+    'lars': ['plain', '--optimizer=lars', '--learning_rate=1.0'],
+    # It takes its rate from the gradients that it has seen: of all workers.
+    'yellowfin': ['plain', '--optimizer=yellowfin', '--learning_rate=0.05'],
     'batch_norm': [
         'mobilenet',
         '--optimizer=momentum',

@@ -234,5 +234,10 @@ def test_a_validation_has_the_images_of_another_split_in_the_form_of_training(tm
     assert (found.network.num_classes, found.network.image_size) == (3, 40)
     with pytest.raises(errors.DataError, match='none: the split holds no images'):
         parts('none')
+    untrained = options.DatasetOptions(
+        dataset_name='four', dataset_split_name='none', dataset_dir=str(tmp_path)
+    )
+    with pytest.raises(errors.DataError, match='name=none: the split holds no images'):
+        lookup.for_training(types.SimpleNamespace(dataset=untrained))
     silent = types.SimpleNamespace(validation=options.ValidationOptions())
     assert lookup.for_validation(silent, None) is None

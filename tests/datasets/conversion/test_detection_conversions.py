@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import shutil
 
 import numpy as np
 import pytest
@@ -299,6 +300,14 @@ def test_lists_are_drawn_by_the_seed(kitti):
 
 
 @pytest.mark.once
+def test_files_of_an_editor_that_marks_utf_8(run, kitti):
+    for name in ('ImageSets/train.txt', 'training/label_2/000002.txt'):
+        (kitti / name).write_text('\ufeff' + (kitti / name).read_text().replace('\n', '\r\n'))
+    converted, _ = run()
+    assert converted.splits['train'].num_samples == 3
+
+
+@pytest.mark.once
 def test_both_forms_of_the_folders(run, kitti, tmp_path):
     below = tmp_path / 'seed' / 'data'
     below.mkdir(parents=True)
@@ -343,9 +352,21 @@ def test_pascal_voc(run, tmp_path):
     assert float(parsed['boxes'][0, 3]) == 32.0
     with pytest.raises(DataError, match="no pictures of the split 'test'"):
         run(['test'], 'pascalvoc', root.parent)
-    (root / 'VOC2007/ImageSets/Main/trainval.txt').write_text('000005 1\n000006 -1\n')
-    with pytest.raises(DataError, match=r'trainval.txt, line 2: there is no .*000006.jpg'):
-        run(['trainval'], 'pascalvoc', root.parent)
+    first = root / 'VOC2007/ImageSets/Main/trainval.txt'
+    annotation = root / 'VOC2007/Annotations/000005.xml'
+    whole = annotation.read_text()
+    shutil.rmtree(tmp_path / 'out')
+    outside, no_annotation = whole.replace('>25<', '>125<'), '<html></html>'
+    for names, text, message in (
+        ('000005 1\n000006 -1\n', whole, r'trainval.txt, line 2: there is no .*000006.jpg'),
+        ('000005\n000005\n', whole, r'trainval.txt, line 2: .* is in the list twice'),
+        ('000005\n', no_annotation, "000005.xml is no XML file .* holds 'html'"),
+        ('000005\n', outside, r'000005.xml, object 1: the box 10 5 125 32 .* out of the picture'),
+    ):
+        first.write_text(names)
+        annotation.write_text(text)
+        with pytest.raises(DataError, match=message):
+            run(['trainval'], 'pascalvoc', root.parent)
 
 
 @pytest.mark.once
