@@ -56,42 +56,41 @@ void BlendRows(const uint8_t* __restrict upper, const uint8_t* __restrict lower,
 // Four floats from any address: the three channels of a pixel and one that the next pixel overwrites.
 typedef float Pixel __attribute__((vector_size(16), aligned(4), may_alias));
 
+// `before` counts floats. Writes a float behind the last pixel.
 FOR_EVERY_PROCESSOR
-void SampleRow(const float* row, const int* before, const float* share, int count, float* out) {
+void SampleRow(const float* row, const int* before, const float* share, float scale, Pixel offset,
+               int count, float* out) {
   for (int x = 0; x < count; ++x) {
-    const float* from = row + kChannels * before[x];
+    const float* from = row + before[x];
     const Pixel left = *reinterpret_cast<const Pixel*>(from);
     const Pixel right = *reinterpret_cast<const Pixel*>(from + kChannels);
-    *reinterpret_cast<Pixel*>(out + kChannels * x) = left + (right - left) * share[x];
+    const Pixel sample = left + (right - left) * share[x];
+    *reinterpret_cast<Pixel*>(out + kChannels * x) = sample * scale + offset;
   }
 }
 
 float Clip(float value, float low, float high) { return std::min(std::max(value, low), high); }
 
-// From 0..255 to 0..1: adds to the brightness, then moves every channel along its line to the largest
+// 0..255 as 0..1: adds to the brightness, then moves every channel along its line to the largest
 // one, at most until the smallest is zero, as a change of saturation by way of HSV does.
 FOR_EVERY_PROCESSOR
-void ChangeColours(float brightness, float saturation, int count, float* row) {
+void ChangeColours(const float* __restrict row, float brightness, float saturation, float scale,
+                   Pixel offset, int count, float* __restrict out) {
   for (int x = 0; x < count; ++x) {
-    float* pixel = row + kChannels * x;
-    const float red = pixel[0] * (1.0f / 255.0f) + brightness;
-    const float green = pixel[1] * (1.0f / 255.0f) + brightness;
-    const float blue = pixel[2] * (1.0f / 255.0f) + brightness;
+    const float* from = row + kChannels * x;
+    const float red = from[0] * (1.0f / 255.0f) + brightness;
+    const float green = from[1] * (1.0f / 255.0f) + brightness;
+    const float blue = from[2] * (1.0f / 255.0f) + brightness;
     const float largest = std::max(std::max(red, green), blue);
     const float chroma = largest - std::min(std::min(red, green), blue);
     const float most = largest / std::max(chroma, 1e-12f);
     const float factor = std::max(std::min(saturation, most), 0.0f);
     const float added = largest * (1.0f - factor);
-    pixel[0] = Clip(red * factor + added, 0.0f, 1.0f);
-    pixel[1] = Clip(green * factor + added, 0.0f, 1.0f);
-    pixel[2] = Clip(blue * factor + added, 0.0f, 1.0f);
+    float* to = out + kChannels * x;
+    to[0] = Clip(red * factor + added, 0.0f, 1.0f) * scale + offset[0];
+    to[1] = Clip(green * factor + added, 0.0f, 1.0f) * scale + offset[1];
+    to[2] = Clip(blue * factor + added, 0.0f, 1.0f) * scale + offset[2];
   }
-}
-
-FOR_EVERY_PROCESSOR
-void ScaleAndOffset(const float* __restrict row, const float* __restrict scale,
-                    const float* __restrict offset, int count, float* __restrict out) {
-  for (int i = 0; i < count; ++i) out[i] = row[i] * scale[i] + offset[i];
 }
 
 struct View {
@@ -106,24 +105,31 @@ struct View {
 void Compute(const uint8_t* pixels, int rows, int columns, const View& view, int height, int width,
              float scale, const float* offset, float* out) {
   const Samples down = Place(view.top, view.row_step, height, rows, false);
-  const Samples across = Place(view.left, view.column_step, width, columns, view.mirrored);
+  Samples across = Place(view.left, view.column_step, width, columns, view.mirrored);
+  for (int& before : across.before) before *= kChannels;
   const int in_row = kChannels * columns, out_row = kChannels * width;
   // A pixel more than there is: SampleRow reads the one behind the last and writes a float too many.
   std::vector<float> blended(in_row + kChannels + 1), sampled(out_row + 1);
-  std::vector<float> scales(out_row, view.changes_colours ? 255.0f * scale : scale);
-  std::vector<float> offsets(out_row);
-  for (int i = 0; i < out_row; ++i) offsets[i] = offset[i % kChannels];
+  const Pixel offsets = {offset[0], offset[1], offset[2], 0.0f};
   for (int y = 0; y < height; ++y) {
     const int upper = down.before[y], lower = std::min(upper + 1, rows - 1);
     BlendRows(pixels + static_cast<int64_t>(upper) * in_row,
               pixels + static_cast<int64_t>(lower) * in_row, down.share[y], in_row,
               blended.data());
-    SampleRow(blended.data(), across.before.data(), across.share.data(), width, sampled.data());
+    const auto sample = [&](float factor, Pixel added, float* to) {
+      SampleRow(blended.data(), across.before.data(), across.share.data(), factor, added, width, to);
+    };
+    float* row = out + static_cast<int64_t>(y) * out_row;
     if (view.changes_colours) {
-      ChangeColours(view.brightness, view.saturation, width, sampled.data());
+      sample(1.0f, Pixel{}, sampled.data());
+      ChangeColours(sampled.data(), view.brightness, view.saturation, 255.0f * scale, offsets,
+                    width, row);
+    } else if (y + 1 < height) {
+      sample(scale, offsets, row);
+    } else {  // Nothing follows that may be written to.
+      sample(scale, offsets, sampled.data());
+      std::copy_n(sampled.data(), out_row, row);
     }
-    ScaleAndOffset(sampled.data(), scales.data(), offsets.data(), out_row,
-                   out + static_cast<int64_t>(y) * out_row);
   }
 }
 
