@@ -39,11 +39,13 @@ def convert(
             raise UsageError(f'--split={",".join(splits)}: {split!r} is no name of one split')
     if name == 'kitti':
         root = kitti_folders.find_root(dataset_root)
-        images = {split: kitti_folders.read_split(root, split) for split in splits}
+        images = {split: kitti_folders.read_split(root, split, skip_bad) for split in splits}
         form = LabelForm(detection_writer.label_map(classes))
         label_names: tuple[str, ...] = tuple(classes)
     else:
-        images = {split: voc_folders.read_split(dataset_root, year, split) for split in splits}
+        images = {
+            split: voc_folders.read_split(dataset_root, year, split, skip_bad) for split in splits
+        }
         form = LabelForm(detection_writer.label_map(voc_annotations.CLASSES, first=1), is_voc=True)
         label_names = (_VOC_BACKGROUND, *voc_annotations.CLASSES)
     converted = detection_writer.convert(

@@ -36,11 +36,12 @@ def find_root(folder: str) -> str:
     )
 
 
-def read_split(root: str, split_name: str) -> list[ImageFile]:
+def read_split(root: str, split_name: str, missing_too: bool = False) -> list[ImageFile]:
     """Pictures and label files of a split, in the order of its list.
 
     Without a list 'trainval' is all pictures. DataError with file and line for a picture that is
-    not there, or is named twice; for a missing list or label file.
+    not there, or is named twice; for a missing list or label file. `missing_too`: what is missing
+    is among the files, for a reader that leaves out what it cannot read.
     """
     if split_name.startswith('test'):
         raise UsageError(
@@ -57,15 +58,16 @@ def read_split(root: str, split_name: str) -> list[ImageFile]:
         stems = _read_list(path)
     images = []
     for stem, where in stems.items():
-        if stem not in pictures:
+        picture = pictures.get(stem) or os.path.join(root, _PICTURES, stem + _SUFFIXES[0])
+        if stem not in pictures and not missing_too:
             raise DataError(
                 f'{where}: there is no picture {shortened(stem, 40)!r} in '
                 f'{os.path.join(root, _PICTURES)}'
             )
         labels = os.path.join(root, _LABELS, f'{stem}.txt')
-        if not os.path.isfile(labels):
+        if not os.path.isfile(labels) and not missing_too:
             raise DataError(f'{where + ": " if where else ""}there is no label file {labels}')
-        images.append(ImageFile(pictures[stem], 0, annotation=labels))
+        images.append(ImageFile(picture, 0, annotation=labels))
     if not images:
         raise DataError(f'{path} names no pictures')
     return images

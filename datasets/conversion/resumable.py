@@ -308,8 +308,8 @@ class _Work:
     def _read_sizes(self, shard: Shard, names: Any) -> None:
         digest, total = hashlib.sha256(), 0
         for image in shard.images:
-            size = _size(image.path)
-            total += size
+            size = self._size(image.path)
+            total += max(size, 0)
             line = [
                 self._relative([image.path])[0],
                 image.label,
@@ -320,10 +320,19 @@ class _Work:
             ]
             name = json.dumps(line).encode() + b'\n'
             names.update(name)
-            annotation_size = _size(image.annotation) if image.annotation else 0
+            annotation_size = self._size(image.annotation) if image.annotation else 0
             digest.update(b'%d %d %s' % (size, annotation_size, name))
         self._sizes[shard.path] = total
         self._digests[shard.path] = digest.hexdigest()
+
+    def _size(self, path: str) -> int:
+        """In bytes; -1 for a file that is not there, where the bad ones are left out."""
+        try:
+            return os.stat(path).st_size
+        except OSError as error:
+            if self._plan.rules.skip_bad:
+                return -1
+            raise DataError(f'{path} cannot be read as an image: {error.strerror}') from error
 
     def _contents(self) -> str:
         """A digest of all names and sizes."""
@@ -400,10 +409,3 @@ class _Work:
 
     def _output_name(self, path: str) -> str:
         return os.path.relpath(path, self._plan.output_dir)
-
-
-def _size(path: str) -> int:
-    try:
-        return os.stat(path).st_size
-    except OSError as error:
-        raise DataError(f'{path} cannot be read as an image: {error.strerror}') from error

@@ -20,11 +20,14 @@ _PLACES = ('', 'VOCdevkit')
 _MARK = re.compile(r'\s-?[01]\s*$')
 
 
-def read_split(folder: str, year: str, split_name: str) -> list[ImageFile]:
+def read_split(
+    folder: str, year: str, split_name: str, missing_too: bool = False
+) -> list[ImageFile]:
     """Pictures and annotations of a split, in the order of its lists.
 
-    DataError with file and line for a picture that is not there, or has no annotation. Of two years
-    one may lack the split, as 2012 has no test pictures with annotations.
+    DataError with file and line for a picture that is not there, or has no annotation, unless
+    `missing_too`: then they are among the files, for a reader that leaves out what it cannot read.
+    Of two years one may lack the split, as 2012 has no test pictures with annotations.
     """
     if year not in YEARS:
         raise UsageError(f'--year={year!r} must be one of {", ".join(YEARS)}')
@@ -34,7 +37,7 @@ def read_split(folder: str, year: str, split_name: str) -> list[ImageFile]:
         root = _find_root(folder, name)
         lists.append(os.path.join(root, 'ImageSets', 'Main', f'{split_name}.txt'))
         if os.path.exists(lists[-1]):
-            images += _read_list(root, lists[-1])
+            images += _read_list(root, lists[-1], missing_too)
     if not images:
         raise DataError(f'There are no pictures of the split {split_name!r} in {", ".join(lists)}')
     return images
@@ -48,7 +51,7 @@ def _find_root(folder: str, name: str) -> str:
     raise DataError(f'{folder} has no folder {name}/, nor {_PLACES[1]}/{name}/')
 
 
-def _read_list(root: str, path: str) -> list[ImageFile]:
+def _read_list(root: str, path: str, missing_too: bool) -> list[ImageFile]:
     try:
         with open(path, encoding='utf-8-sig') as file:
             lines = file.read().splitlines()
@@ -64,7 +67,7 @@ def _read_list(root: str, path: str) -> list[ImageFile]:
         picture = os.path.join(root, 'JPEGImages', f'{stem}.jpg')
         annotation = os.path.join(root, 'Annotations', f'{stem}.xml')
         for needed in (picture, annotation):
-            if not os.path.isfile(needed):
+            if not os.path.isfile(needed) and not missing_too:
                 raise DataError(f'{path}, line {number}: there is no {needed}')
         images[stem] = ImageFile(picture, 0, annotation=annotation)
     return list(images.values())

@@ -72,6 +72,14 @@ class Samples:
     comparison: Comparison = Comparison()
 
 
+def check_possible(targets: Sequence[Target]) -> None:
+    """UsageError for a package that is not installed, OutputError as of `check_writable`."""
+    for form in {target.form for target in targets}:
+        for package in FORMS[form].packages:
+            FORMS[form].imported().require(package)
+    check_writable(targets)
+
+
 def check_writable(targets: Sequence[Target]) -> None:
     """OutputError for a file that can certainly not be written; creates nothing."""
     for target in targets:

@@ -46,10 +46,7 @@ def check_flags(chosen: options.DetectionExport) -> list[table.Target]:
         raise errors.UsageError(
             '--inference_input_type=uint8 needs pixels as input: --include_preprocessing'
         )
-    for form in {target.form for target in targets}:
-        for package in table.FORMS[form].packages:
-            table.FORMS[form].imported().require(package)
-    checking.check_writable(targets)
+    checking.check_possible(targets)
     return targets
 
 

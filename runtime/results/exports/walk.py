@@ -64,10 +64,7 @@ def check_flags(chosen: options.Export) -> list[table.Target]:
         raise errors.UsageError('--inference_output_type=uint8 needs --quantization=int8 alone')
     if chosen.is_video_model and chosen.include_preprocessing and chosen.use_grayscale:
         raise errors.UsageError('--use_grayscale: video networks take three channels')
-    for form in {target.form for target in targets}:
-        for package in table.FORMS[form].packages:
-            table.FORMS[form].imported().require(package)
-    checking.check_writable(targets)
+    checking.check_possible(targets)
     return targets
 
 

@@ -248,6 +248,15 @@ def test_pictures_that_training_would_not_decode(run, kitti, tmp_path):
 
 
 @pytest.mark.once
+def test_what_a_split_file_names_in_vain_is_left_out_if_asked_for(run, kitti):
+    (kitti / 'ImageSets/train.txt').write_text('000000\n000009\n000002\n')
+    (kitti / 'training/label_2/000002.txt').unlink()
+    train = run(skip_bad=True)[0].splits['train']
+    assert train.num_samples == 1
+    assert [left_out.path[-10:] for left_out in train.skipped] == ['000002.png', '000009.png']
+
+
+@pytest.mark.once
 def test_split_files_that_do_not_fit(run, kitti):
     lists = kitti / 'ImageSets'
     (lists / 'train.txt').write_text('000000\n\n000009\n')
