@@ -62,14 +62,14 @@ def compilers(environ: Mapping[str, str]) -> list[str]:
 
 
 @contextlib.contextmanager
-def only_one(folder: Path) -> Iterator[None]:
-    """Holds the folder's lock: a second set-up waits instead of writing into the same place."""
-    handle = os.open(folder, os.O_RDONLY)
+def only_one(path: Path) -> Iterator[None]:
+    """Holds the lock of a folder or file: a second set-up waits instead of making the same."""
+    handle = os.open(path, os.O_RDONLY)
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            say(f'another set-up works in {folder}; waiting for it')
+            say(f'another set-up works on {path}; waiting for it')
             fcntl.flock(handle, fcntl.LOCK_EX)
         yield
     finally:
@@ -174,7 +174,7 @@ def ensure(tf_version: str, root: Path = ROOT) -> Path:
     """The environment for this TensorFlow and this Python, ready for use."""
     venv, requirements = venv_dir(tf_version, root), requirements_file(tf_version, root)
     if not is_current(venv, requirements):
-        with only_one(root):
+        with only_one(requirements):
             # The set-up that was waited for may have been this very one.
             if not is_current(venv, requirements):
                 create(venv, requirements)

@@ -109,13 +109,23 @@ def _interrupts_are_not_inherited() -> Iterator[None]:
     """Ctrl-C reaches every process of the terminal; those started here leave it to their parent.
 
     A blocked signal stays blocked in a new program, from its first instruction on; here it is
-    delivered at the end of the block.
+    delivered at the end of the block. The thread of a library takes it all the same, for which
+    Python would raise in the middle of a start, so its handler waits as well.
     """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    is_main = threading.current_thread() is threading.main_thread()
+    handler = signal.getsignal(signal.SIGINT) if is_main else None
+    seen: list[int] = []
+    if handler is not None:
+        signal.signal(signal.SIGINT, lambda number, _: seen.append(number))
     try:
         yield
     finally:
+        if handler is not None:
+            signal.signal(signal.SIGINT, handler)
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        if seen:
+            signal.raise_signal(signal.SIGINT)
 
 
 # In the worker processes: the counters that are shared with the parent.

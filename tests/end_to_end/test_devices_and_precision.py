@@ -54,6 +54,7 @@ def test_precision_may_change_on_resume_and_checkpoints_stay_float32(
 
 
 @pytest.mark.slow
+@pytest.mark.once
 def test_a_gpu_trains_in_16_bits_and_changes_precision_at_every_resume(
     script, digits, trained, tmp_path
 ):

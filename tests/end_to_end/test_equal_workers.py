@@ -86,9 +86,8 @@ def test_two_workers_equal_one_with_twice_the_batch(server, cache, digits, tmp_p
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    'workers', [2, pytest.param(4, marks=[pytest.mark.once, pytest.mark.exhaustive])]
-)
+@pytest.mark.once
+@pytest.mark.parametrize('workers', [2, pytest.param(4, marks=pytest.mark.exhaustive)])
 def test_weights_stay_bit_identical_and_statistics_are_once_saved(
     server, cache, digits, tmp_path, workers
 ):

@@ -61,6 +61,7 @@ np.savez(sys.argv[3], **dict(zip(('boxes', 'scores', 'classes'), found, strict=T
 
 
 @pytest.mark.slow
+@pytest.mark.once
 def test_detections_come_out_of_every_form_as_the_checkpoint_says_them(
     script, detector, decided, tmp_path
 ):

@@ -34,6 +34,7 @@ def test_a_network_is_shown_layer_by_layer(script):
 
 
 @pytest.mark.slow
+@pytest.mark.once
 def test_the_network_of_a_checkpoint_is_known_found_or_refused(script, trained):
     known = script(INSPECT, f'--checkpoint_path={trained}').stdout.splitlines()
     assert [line.split()[:3] for line in known[1:]] == [['mobilenet_v1_025', '10', 'yes']]

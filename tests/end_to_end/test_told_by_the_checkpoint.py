@@ -121,6 +121,7 @@ def test_an_offset_that_leaves_no_class_is_a_usage_error(
 
 
 @pytest.mark.slow
+@pytest.mark.once
 def test_two_clones_and_the_largest_seed_give_the_same_weights_each_time(script, digits, tmp_path):
     def train(folder, steps):
         script(

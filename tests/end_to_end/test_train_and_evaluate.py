@@ -141,6 +141,7 @@ def test_sigterm_finishes_the_step_saves_and_ends_with_its_code(digits, tmp_path
 
 
 @pytest.mark.slow
+@pytest.mark.once
 def test_the_demo_trains_and_evaluates_the_sample_in_any_folder(script, tmp_path):
     out = script(
         'demo_mobilenetv2.py',

@@ -19,6 +19,7 @@ def rows(folder):
 
 
 @pytest.mark.slow
+@pytest.mark.once
 def test_validations_change_no_bit_and_say_what_the_evaluation_says(
     script, digits, trained, tmp_path
 ):

@@ -259,5 +259,6 @@ def test_random_command_lines_are_taken_or_refused_in_one_line():
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_more_random_command_lines():
     _try_at_random(10_000)

@@ -87,6 +87,25 @@ def test_a_killed_worker_is_told():
         list(worker_pool.run(be_killed, range(4), 2))
 
 
+def test_ctrl_c_waits_until_all_processes_are_started():
+    """Also where another thread takes the signal, which it then does for the whole process."""
+    over = threading.Event()
+    thread = threading.Thread(target=over.wait)
+    thread.start()
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    steps = []
+    try:
+        with pytest.raises(KeyboardInterrupt), worker_pool._interrupts_are_not_inherited():
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.1)
+            steps.append('started')
+    finally:
+        signal.signal(signal.SIGINT, before)
+        over.set()
+        thread.join()
+    assert steps == ['started']
+
+
 def test_workers_end_with_a_parent_that_was_killed(tmp_path):
     program = (
         'import sys; sys.path[:0] = [sys.argv[1], sys.argv[2]]\n'

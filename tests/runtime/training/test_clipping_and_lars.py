@@ -79,7 +79,7 @@ def test_the_loss_of_a_network_has_no_decay_that_lars_has(name, decay, monkeypat
     given = {}
 
     class Data:
-        num_classes, decode = 5, None
+        num_classes, decode, has_records = 5, None, True
 
     monkeypatch.setattr(lookup, '_dataset', lambda chosen: Data)
     monkeypatch.setattr(lookup, '_preprocess', lambda *_, **__: (None, ''))
