@@ -242,13 +242,11 @@ def _no_image(number, features):
         features['image/encoded'].bytes_list.value[0] = b'not an image'
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('preprocessing', ['digits', 'inception'])
 @pytest.mark.parametrize(
     'change',
-    [
-        pytest.param(_as('PNG'), id='png', marks=pytest.mark.slow),
-        pytest.param(_as('JPEG', 'CMYK'), id='cmyk'),
-    ],
+    [pytest.param(_as('PNG'), id='png'), pytest.param(_as('JPEG', 'CMYK'), id='cmyk')],
 )
 def test_other_formats_inside_a_record_are_images_too(
     script, digits, tmp_path, change, preprocessing
@@ -270,7 +268,7 @@ def test_other_formats_inside_a_record_are_images_too(
 @pytest.mark.parametrize(
     ('change', 'message'),
     [
-        pytest.param(_cut, 'Invalid JPEG', id='cut jpeg'),
+        pytest.param(_cut, 'Invalid JPEG', id='cut jpeg', marks=pytest.mark.slow),
         pytest.param(_no_key, 'image/class/label', id='no label', marks=pytest.mark.slow),
         pytest.param(_no_image, 'Unknown image', id='no image', marks=pytest.mark.slow),
     ],

@@ -155,6 +155,7 @@ def test_after_a_kill_a_new_start_ends_with_the_same_bytes(script, tmp_path, kil
 
 
 @pytest.mark.once
+@pytest.mark.slow
 def test_ctrl_c_leaves_nothing(tmp_path):
     originals.cifar10_binary(tmp_path / 'source', originals.cifar10_batches(500))
     out = tmp_path / 'out'

@@ -21,6 +21,7 @@ def shape_of(graph_def, name):
         return graph.get_tensor_by_name(f'{name}:0').shape.as_list()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('as_text', [False, True])
 def test_a_graph_without_weights(script, tmp_path, as_text):
     path = tmp_path / 'new' / 'graph.pb'

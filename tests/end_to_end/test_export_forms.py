@@ -147,6 +147,7 @@ print(json.dumps({
 """
 
 
+@pytest.mark.slow
 def test_a_saved_model_needs_nothing_of_the_suite(exports, digits, tmp_path):
     import pathlib
 

@@ -63,6 +63,7 @@ def mpirun(cache, *arguments, code=0):
     return finished.stdout
 
 
+@pytest.mark.slow
 def test_broadcast_average_and_any_worker(cache, tmp_path):
     mpirun(cache, '-c', _WORKER, str(tmp_path))
     results = [json.loads((tmp_path / f'{rank}.json').read_text()) for rank in range(2)]

@@ -44,6 +44,7 @@ def logits_of(guesses):
     return np.float32([g['logit'] for g in sorted(guesses, key=lambda guess: guess['label'])])
 
 
+@pytest.mark.slow
 def test_the_numbers_are_those_of_an_evaluation_to_the_bit(
     script, trained, pictures, predicted, tmp_path
 ):

@@ -235,6 +235,7 @@ def test_a_step_that_is_not_finite_is_left_out_and_counts(tmp_path, poison, caps
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     'several',
     [
