@@ -145,14 +145,8 @@ def check_name(model_name: str, source: str = '') -> None:
       UsageError: it is not there.
       CheckpointError: the same, where it comes from `source`, not from the user.
     """
-    try:
+    with errors.names_of(source):
         detectors.get_detector_fn(model_name, 1)
-    except errors.UsageError as error:
-        if not source:
-            raise
-        raise errors.CheckpointError(
-            f'{errors.shortened(source, 80)}, unless --ignore_sidecar is given: {error}'
-        ) from error
 
 
 def _as_it_is(

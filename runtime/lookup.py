@@ -358,16 +358,10 @@ def check_names(model_name: str, preprocessing_name: str | None = None, source: 
       UsageError: a name that is not there.
       CheckpointError: the same, where the names come from `source`, not from the user.
     """
-    try:
+    with errors.names_of(source):
         nets_factory.get_network_fn(model_name, 1)
         if preprocessing_name:
             preprocessing_factory.get_preprocessing(preprocessing_name)
-    except errors.UsageError as error:
-        if not source:
-            raise
-        raise errors.CheckpointError(
-            f'{errors.shortened(source, 80)}, unless --ignore_sidecar is given: {error}'
-        ) from error
 
 
 def same_preprocessing(name: str, other: str) -> bool:

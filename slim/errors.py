@@ -7,8 +7,9 @@ loss is not finite, 5 where the device is missing or does not do, and 1 for the 
 
 from __future__ import annotations
 
+import contextlib
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 
 class SuiteError(Exception):
@@ -97,3 +98,17 @@ def unknown_name(kind: str, value: str, choices: Iterable[str]) -> UsageError:
     return UsageError(
         f'Unknown {kind} {shortened(repr(value), 80)}. {did_you_mean(value, choices)}'
     )
+
+
+@contextlib.contextmanager
+def names_of(source: str) -> Iterator[None]:
+    """A UsageError within is a CheckpointError where the names were read from `source`, the file
+    beside a checkpoint; '' where they are the user's own."""
+    try:
+        yield
+    except UsageError as error:
+        if not source:
+            raise
+        raise CheckpointError(
+            f'{shortened(source, 80)}, unless --ignore_sidecar is given: {error}'
+        ) from error
