@@ -9,10 +9,13 @@ see the same scopes.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
+import importlib.util
 import sys
 import types
+from collections.abc import Iterator
 from typing import Any
 
 # Of a tensor: the variable that a layer has it for. Of a graph: those regularized by that.
@@ -165,6 +168,31 @@ def _restore_moved_names() -> None:
                 setattr(module, name, value)
 
 
+class _LateModule(types.ModuleType):
+    """A module that is imported when something of it is used."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(importlib.import_module(self.__name__), name)
+
+
+@contextlib.contextmanager
+def _scikit_learn_comes_late() -> Iterator[None]:
+    """What is imported within gets a scikit-learn that is imported when it is used.
+
+    tf_slim asks for it for the scores of one loss, and gets all of SciPy's distributions with it: a
+    third of the time from `import tensorflow` to the first step of a small network.
+    """
+    name = 'sklearn.metrics'
+    if name in sys.modules or not importlib.util.find_spec('sklearn'):
+        yield
+        return
+    sys.modules[name] = _LateModule(name)
+    try:
+        yield
+    finally:
+        del sys.modules[name]
+
+
 @functools.cache
 def repaired_tf_slim() -> types.ModuleType:
     """The module tf_slim, in working order on TF 2.15 to 2.21."""
@@ -175,7 +203,8 @@ def repaired_tf_slim() -> types.ModuleType:
     _swap_layer_classes_on_change()
     _regularize_variables_themselves()
     _restore_moved_names()
-    return importlib.import_module('tf_slim')
+    with _scikit_learn_comes_late():
+        return importlib.import_module('tf_slim')
 
 
 def stand_in(tensor: Any, variable: Any) -> Any:

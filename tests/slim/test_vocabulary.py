@@ -14,7 +14,7 @@ import tensorflow.compat.v1 as tf
 import slim
 
 
-def test_importing_slim_and_its_flags_loads_no_tensorflow():
+def test_importing_slim_loads_no_tensorflow_and_its_use_no_scikit_learn():
     code = (
         'import sys, slim\n'
         'from runtime import app, flags, options, startup\n'
@@ -22,9 +22,15 @@ def test_importing_slim_and_its_flags_loads_no_tensorflow():
         'from runtime.workers import launcher\n'
         'assert "tensorflow" not in sys.modules and "tf_slim" not in sys.modules\n'
         'slim.conv2d\n'
-        'assert "tf_slim" in sys.modules\n'
+        'assert "tf_slim" in sys.modules and "sklearn" not in sys.modules\n'
+        'from tf_slim.losses import metric_learning\n'
+        'assert metric_learning.HAS_SKLEARN\n'
+        'assert metric_learning.metrics.v_measure_score([0, 1], [1, 0]) == 1\n'
+        'assert sys.modules["sklearn.metrics"].__file__\n'
     )
-    subprocess.run([sys.executable, '-c', code], check=True, capture_output=True)
+    # As the scripts have it: Keras 3 imports scikit-learn itself.
+    environment = {**os.environ, 'TF_USE_LEGACY_KERAS': '1'}
+    subprocess.run([sys.executable, '-c', code], check=True, capture_output=True, env=environment)
 
 
 @pytest.mark.parametrize('first', ['import tf_slim', 'import nets.nets_factory'])
