@@ -50,7 +50,7 @@ test: horovod
 check: setup
 	$(RUN) -m ruff format --check .
 	$(RUN) -m ruff check .
-	$(RUN) -m mypy
+	$(RUN) -m mypy --cache-dir='.mypy_cache/$(TF)'
 	$(RUN) -m pytest -q tests/architecture
 
 clean:

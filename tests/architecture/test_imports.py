@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+# `make check` has them on each stack.
+pytestmark = pytest.mark.once
+
 ROOT = Path(__file__).resolve().parents[2]
 
 PACKAGES = (

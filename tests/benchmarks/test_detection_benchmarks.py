@@ -43,6 +43,7 @@ def test_costs_are_shares_of_the_step_alone_turn_by_turn(benchmark_module):
     }
 
 
+@pytest.mark.once
 @pytest.mark.slow
 def test_both_steps_train_the_same_network(benchmark_module, monkeypatch):
     module = benchmark_module('detection_step')

@@ -31,6 +31,7 @@ def test_the_statistics_are_those_of_the_steps(monkeypatch):
     assert module.summary([0.5], 1)['p95_ms'] == 500
 
 
+@pytest.mark.once
 @pytest.mark.slow
 def test_a_network_is_timed_forward_and_backward(tmp_path):
     command = ['--model_name=lenet', '--steps=3', '--warmup=1', '--batch_size=2']

@@ -12,6 +12,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.gaudi
+
 
 def _count(placed):
     counted = collections.defaultdict(collections.Counter)

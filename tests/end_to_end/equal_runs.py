@@ -36,7 +36,7 @@ def plain(images, num_classes):
 
 
 def mobilenet(images, num_classes):
-    """The first five layers of MobileNetV2 and the last, without dropout.
+    """The first three layers of MobileNetV2 and the last, without dropout.
 
     With softplus: rounding carries values over the kink of ReLU6, and then gradients jump.
     """
@@ -48,7 +48,7 @@ def mobilenet(images, num_classes):
     from nets.mobilenet import mobilenet_v2
 
     layers = copy.deepcopy(mobilenet_v2.V2_DEF)
-    layers['spec'] = [*layers['spec'][:5], layers['spec'][-1]]
+    layers['spec'] = [*layers['spec'][:3], layers['spec'][-1]]
     with slim.arg_scope(mobilenet_v2.training_scope(dropout_keep_prob=1.0, bn_decay=0.9)):
         return mobilenet_v2.mobilenet(
             images, num_classes, 0.5, conv_defs=layers, activation_fn=tf.nn.softplus

@@ -42,6 +42,7 @@ def test_help_needs_no_tensorflow_no_card_and_no_data(script, name, tmp_path):
     assert shown.stderr == ''
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ('name', 'flag', 'written'),
     [
@@ -242,6 +243,7 @@ def _no_image(number, features):
         features['image/encoded'].bytes_list.value[0] = b'not an image'
 
 
+@pytest.mark.once
 @pytest.mark.slow
 @pytest.mark.parametrize('preprocessing', ['digits', 'inception'])
 @pytest.mark.parametrize(
@@ -265,6 +267,7 @@ def test_other_formats_inside_a_record_are_images_too(
     assert 'skipped' not in trained.stdout
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ('change', 'message'),
     [

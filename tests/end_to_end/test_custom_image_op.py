@@ -10,6 +10,7 @@ import pytest
 IMAGES = [*processes.PLAIN, '--preprocessing_name=inception']
 
 
+@pytest.mark.once
 @pytest.mark.slow
 def test_it_is_said_and_switched_off_and_changes_no_result(script, digits, tmp_path):
     losses, results = [], []

@@ -35,6 +35,7 @@ def test_help_needs_no_tensorflow(script, tmp_path):
     assert '--foreground_class_of_interest=person' in shown.stdout
 
 
+@pytest.mark.once
 @pytest.mark.slow
 def test_cifar10_from_its_archive_to_a_trained_network(script, tmp_path):
     originals.cifar10_binary(tmp_path / 'source', originals.cifar10_batches(8))

@@ -147,6 +147,7 @@ print(json.dumps({
 """
 
 
+@pytest.mark.once
 @pytest.mark.slow
 def test_a_saved_model_needs_nothing_of_the_suite(exports, digits, tmp_path):
     import pathlib
@@ -189,6 +190,7 @@ def test_a_tflite_file_has_labels_and_metadata_where_tools_look(exports):
     assert held[4:8] == b'M001' and b'labels.txt' in held and b'mobilenet_v1_025' in held
 
 
+@pytest.mark.once
 @pytest.mark.slow
 def test_pixels_go_in_and_a_fixed_batch_takes_any_number(script, exports, sharp, tmp_path):
     from runtime.results import exported
@@ -220,6 +222,7 @@ def test_pixels_go_in_and_a_fixed_batch_takes_any_number(script, exports, sharp,
     assert interpreter.get_input_details()[0]['dtype'] == np.uint8
 
 
+@pytest.mark.once
 @pytest.mark.slow
 def test_features_come_out_of_a_graph_that_takes_image_files(script, trained, digits, tmp_path):
     import pathlib
@@ -241,6 +244,7 @@ def test_features_come_out_of_a_graph_that_takes_image_files(script, trained, di
     assert model.run([picture.read_bytes()]).shape == (1, 256)
 
 
+@pytest.mark.once
 @pytest.mark.slow
 def test_a_file_that_differs_stays_under_another_name(script, trained, tmp_path):
     done = script(
@@ -259,6 +263,7 @@ def test_a_file_that_differs_stays_under_another_name(script, trained, tmp_path)
     assert [path.name for path in (tmp_path / 'new').iterdir()] == ['m.tflite.unchecked']
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ('flags', 'code', 'words'),
     [

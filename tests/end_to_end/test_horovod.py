@@ -138,6 +138,7 @@ def test_training_with_two_workers_logs_and_saves_once(cache, digits, script, tm
     assert shares[0] == pytest.approx(shares[1], abs=1.5e-6)
 
 
+@pytest.mark.once
 @pytest.mark.slow
 def test_a_wrong_number_of_workers_is_said(cache, digits, tmp_path):
     mpirun(

@@ -44,6 +44,7 @@ def logits_of(guesses):
     return np.float32([g['logit'] for g in sorted(guesses, key=lambda guess: guess['label'])])
 
 
+@pytest.mark.once
 @pytest.mark.slow
 def test_the_numbers_are_those_of_an_evaluation_to_the_bit(
     script, trained, pictures, predicted, tmp_path
@@ -84,6 +85,7 @@ def test_an_exported_file_says_the_same(script, trained, pictures, predicted, tm
         assert float(row['logit']) == pytest.approx(logits.max(), rel=1e-4)
 
 
+@pytest.mark.once
 def test_what_is_no_picture_is_named_and_ends_the_run_or_is_left_out(
     script, trained, pictures, tmp_path
 ):

@@ -13,6 +13,7 @@ def variables(folder):
     return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
 
 
+@pytest.mark.once
 @pytest.mark.slow
 def test_frozen_statistics_are_the_checkpoints_and_the_rest_learns(
     script, digits, trained, tmp_path

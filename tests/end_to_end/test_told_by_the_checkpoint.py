@@ -23,6 +23,7 @@ def error_line(failed):
     return line
 
 
+@pytest.mark.once
 def test_evaluation_needs_no_flags_of_the_training_and_says_what_it_evaluates(
     script, digits, trained, tmp_path
 ):
@@ -54,6 +55,7 @@ def test_evaluation_needs_no_flags_of_the_training_and_says_what_it_evaluates(
     assert 'model.ckpt-6.json is damaged' in error_line(refused)
 
 
+@pytest.mark.once
 def test_export_needs_no_flags_of_the_training(script, trained, tmp_path):
     path = tmp_path / 'frozen.pb'
     out = script(EXPORT, f'--checkpoint_path={trained}', f'--output_file={path}').stdout
@@ -105,6 +107,7 @@ def test_the_classic_two_steps_export_and_freeze(script, digits, trained, tmp_pa
     np.testing.assert_allclose(*logits, rtol=0, atol=1e-5 * np.abs(logits[1]).max())
 
 
+@pytest.mark.once
 @pytest.mark.parametrize('offset', [10, 11, 2147483647, -1])
 @pytest.mark.parametrize('name', [TRAIN, EVALUATE, EXPORT])
 def test_an_offset_that_leaves_no_class_is_a_usage_error(
@@ -148,6 +151,7 @@ def test_two_clones_and_the_largest_seed_give_the_same_weights_each_time(script,
             np.testing.assert_array_equal(other[name], value, err_msg=name)
 
 
+@pytest.mark.once
 def test_a_loss_that_is_not_finite_has_an_exit_code_of_its_own(script, digits, tmp_path):
     train = [
         TRAIN,

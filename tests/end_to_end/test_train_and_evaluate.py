@@ -114,6 +114,7 @@ def test_fine_tuning_trains_only_the_given_scopes(script, digits, trained, tmp_p
     assert not any('ExponentialMovingAverage' in name or 'RMSProp' in name for name in second)
 
 
+@pytest.mark.once
 @pytest.mark.slow
 def test_sigterm_finishes_the_step_saves_and_ends_with_its_code(digits, tmp_path):
     process = subprocess.Popen(
@@ -196,6 +197,7 @@ def test_nothing_is_written_into_the_dataset_folder(script, digits, tmp_path):
     assert after == before
 
 
+@pytest.mark.once
 @pytest.mark.slow
 def test_own_pictures_become_records_that_train_and_evaluate(script, digits, tmp_path):
     images = os.path.join(digits, 'images')

@@ -228,6 +228,7 @@ def _assert_end_points(backbone, end_points, classifier):
     assert list(end_points) == [name for name in classifier if number(name) <= last]
 
 
+@pytest.mark.once
 @pytest.mark.parametrize('name', BACKBONES)
 @pytest.mark.usefixtures('graph')
 def test_a_detector_on_a_mobilenet_has_update_ops_variables_and_maps_of_the_classic_one(name):

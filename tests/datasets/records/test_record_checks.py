@@ -96,7 +96,9 @@ def _changed(draw, encoded):
     return bytes(encoded)
 
 
-@pytest.mark.parametrize('count', [500, pytest.param(5_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    'count', [500, pytest.param(5_000, marks=[pytest.mark.slow, pytest.mark.once])]
+)
 def test_never_well_where_tensorflow_refuses(count):
     """And hardly ever wrong where it does not: of a damaged GIF it sometimes makes a picture."""
     decode = tf.function(

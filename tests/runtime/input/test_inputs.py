@@ -79,7 +79,10 @@ def awkward_records(tmp_path_factory):
     ('size', 'cache'),
     [
         *((size, False) for size in range(1, 5)),
-        *(pytest.param(size, False, marks=pytest.mark.slow) for size in range(5, 9)),
+        *(
+            pytest.param(size, False, marks=[pytest.mark.slow, pytest.mark.once])
+            for size in range(5, 9)
+        ),
         (1, True),
         (3, True),
     ],

@@ -413,6 +413,7 @@ def test_gradients_that_overflow_at_every_scale_end_the_run(tmp_path):
     assert tf.train.latest_checkpoint(str(tmp_path)).endswith('model.ckpt-3')
 
 
+@pytest.mark.once
 def test_a_run_takes_up_and_drops_the_scale_where_it_resumes(tmp_path):
     train(tmp_path / 'plain', steps=6)
     for steps, scaled in ((2, False), (3, True), (4, False), (6, True)):
@@ -443,6 +444,7 @@ def test_weights_that_overflow_in_the_last_update_are_not_saved(tmp_path):
     assert tf.train.latest_checkpoint(str(tmp_path)) is None
 
 
+@pytest.mark.once
 def test_old_checkpoints_go_and_the_last_five_stay(tmp_path):
     for steps in range(1, 8):
         train(tmp_path, steps=steps)

@@ -69,6 +69,7 @@ def test_a_damaged_newest_checkpoint_is_named_and_the_one_before_taken(tmp_path,
         np.testing.assert_array_equal(run[name], value, err_msg=name)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize('damage', DAMAGES)
 def test_where_none_is_whole_nothing_begins_anew(tmp_path, damage):
     train(tmp_path, steps=2)
@@ -80,6 +81,7 @@ def test_where_none_is_whole_nothing_begins_anew(tmp_path, damage):
     assert sorted(os.listdir(tmp_path)) == before
 
 
+@pytest.mark.once
 @pytest.mark.parametrize('damage', DAMAGES)
 def test_fine_tuning_and_export_blame_a_damaged_checkpoint(tmp_path, damage):
     first = tmp_path / '[first]'
@@ -97,6 +99,7 @@ def test_fine_tuning_and_export_blame_a_damaged_checkpoint(tmp_path, damage):
         exporter.freeze(graph.as_graph_def(), saver, prefix, output.op.name)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize('name', ['moved', 'a [copy]', 'what?*'])
 def test_a_moved_run_goes_on_and_touches_nothing_elsewhere(tmp_path, name):
     train(tmp_path / 'whole', steps=8)
@@ -134,6 +137,7 @@ def test_steps_between_saves_and_how_many_stay_are_flags(tmp_path):
     assert steps_of(tmp_path / 'all') == [1, 2, 3, 4, 5, 6, 7]
 
 
+@pytest.mark.once
 def test_a_second_run_in_the_folder_is_refused_before_it_writes(tmp_path):
     train(tmp_path, steps=2)
     before = sorted(os.listdir(tmp_path))
@@ -153,6 +157,7 @@ def test_a_run_that_another_one_has_overtaken_ends(tmp_path):
     starting.check_unchanged(str(tmp_path), str(tmp_path / 'model.ckpt-2'))
 
 
+@pytest.mark.once
 def test_left_over_files_go_at_the_start_of_the_run_that_has_the_folder(tmp_path, capsys):
     train(tmp_path, steps=2)
     left = tmp_path / 'model.ckpt-3.data-00000-of-00001.tempstate77'
@@ -284,6 +289,7 @@ def test_events_of_runs_in_the_same_second_do_not_overwrite_each_other(tmp_path,
     assert found == [{1, 2}, {3, 4}]
 
 
+@pytest.mark.once
 def test_metrics_are_lines_of_json_also_after_a_resume(tmp_path):
     for steps in (2, 4):
         train(tmp_path, steps=steps)
