@@ -252,7 +252,9 @@ def _wait_for(output, pattern):
 
 
 @pytest.mark.once
-@pytest.mark.parametrize('moment', ['unfinished.jsonl', 'train/train-*'])
+@pytest.mark.parametrize(
+    'moment', [pytest.param('unfinished.jsonl', marks=pytest.mark.slow), 'train/train-*']
+)
 def test_ctrl_c(larger, tmp_path, moment):
     """Of a terminal: every process gets the signal, be it that it has just been started."""
     raw, whole, _ = larger

@@ -124,6 +124,7 @@ def test_detections_come_out_of_every_form_as_the_checkpoint_says_them(
     assert told['class_names'][0].numpy().tolist() == names
 
 
+@pytest.mark.slow
 @pytest.mark.once
 def test_a_checkpoint_of_the_other_kind_names_the_right_scripts(
     script, detector, trained, digits, tmp_path

@@ -49,6 +49,7 @@ def interrupt_at(monkeypatch, step, number=signal.SIGTERM):
     monkeypatch.setattr(engine_lib.Engine, 'train', interrupted)
 
 
+@pytest.mark.slow
 def test_stopped_and_resumed_is_as_in_one_go(train, tmp_path, monkeypatch, capsys):
     """Weights, slots, averages, step, best value and history, bit for bit."""
     settings = {'ma_decay_rate': 0.9, 'optimizer_name': 'rmsprop', 'label_smoothing': 0.1}

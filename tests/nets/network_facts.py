@@ -41,8 +41,20 @@ _SIBLINGS = {
     'mobilenet_edgetpu': ('mobilenet_edgetpu_075',),
 }
 SIBLINGS = [name for names in _SIBLINGS.values() for name in names]
-# A training form of theirs takes some ten seconds.
-_LARGE = ('inception_v4', 'inception_resnet_v2', 'nasnet_mobile', 'pnasnet_mobile')
+# Of theirs a form takes some ten seconds, while other tests run.
+_LARGE = (
+    'i3d',
+    's3dg',
+    'inception_v2',
+    'inception_v3',
+    'inception_v4',
+    'inception_resnet_v2',
+    'resnet_v2_50',
+    'nasnet_mobile',
+    'pnasnet_mobile',
+    'mobilenet_v3_large',
+    'mobilenet_edgetpu',
+)
 
 
 def networks() -> list[Any]:

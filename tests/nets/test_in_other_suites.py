@@ -229,7 +229,10 @@ def _assert_end_points(backbone, end_points, classifier):
 
 
 @pytest.mark.once
-@pytest.mark.parametrize('name', BACKBONES)
+@pytest.mark.parametrize(
+    'name',
+    ['v2', *(pytest.param(name, marks=pytest.mark.slow) for name in BACKBONES if name != 'v2')],
+)
 @pytest.mark.usefixtures('graph')
 def test_a_detector_on_a_mobilenet_has_update_ops_variables_and_maps_of_the_classic_one(name):
     backbone = BACKBONES[name]

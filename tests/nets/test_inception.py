@@ -107,7 +107,10 @@ def test_without_the_root_block_the_network_starts_at_mixed_3b(base):
         (inception.inception_v2, {}, 'Mixed_5c', 'AvgPool_1a', 1024),
         (inception.inception_v3, {}, 'Mixed_7c', 'AvgPool_1a', 2048),
         (inception.inception_v4, {}, 'Mixed_7d', 'global_pool', 1536),
-        (inception.inception_resnet_v2, {}, 'Conv2d_7b_1x1', 'global_pool', 1536),
+        pytest.param(
+            *(inception.inception_resnet_v2, {}, 'Conv2d_7b_1x1', 'global_pool', 1536),
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_without_classes_the_pooled_features_are_returned(

@@ -84,10 +84,10 @@ def test_a_classifiers_checkpoint_starts_the_detector(graph, tmp_path):
     ('name', 'width', 'scope', 'channels', 'body'),
     [
         ('mobilenetdet', 1.0, 'MobileNet', 1024, 137 - 2),
-        ('mobilenetdet', 0.25, 'MobileNet', 256, 137 - 2),
+        pytest.param('mobilenetdet', 0.25, 'MobileNet', 256, 137 - 2, marks=pytest.mark.slow),
         ('mobilenet_v1_025', 1.0, 'MobilenetV1', 256, 135),
-        ('mobilenet_v2_035', 1.0, 'MobilenetV2', 1280, 260),
-        ('mobilenet_v2', 0.35, 'MobilenetV2', 448, 260),
+        pytest.param('mobilenet_v2_035', 1.0, 'MobilenetV2', 1280, 260, marks=pytest.mark.slow),
+        pytest.param('mobilenet_v2', 0.35, 'MobilenetV2', 448, 260, marks=pytest.mark.slow),
     ],
 )
 def test_one_head_on_each_body(graph, name, width, scope, channels, body):

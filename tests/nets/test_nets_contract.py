@@ -96,6 +96,7 @@ LIBRARY_FORMS = {
 _RECORDED_WITHOUT_AN_ARG_SCOPE = ('mobilenet_v2_base_group_norm',)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', LIBRARY_FORMS)
 def test_library_form_is_what_the_contract_says(name: str) -> None:
     contract = network_facts.load_contract(f'variants/{name}')

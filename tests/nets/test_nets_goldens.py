@@ -15,9 +15,19 @@ import slim
 from nets import mobilenet_v1, nets_factory
 from nets.mobilenet import mobilenet_v2
 
+LARGE = ('nasnet_mobile', 'inception_v3')
+
 
 @pytest.mark.parametrize(
-    'case', golden_values.forward_cases(), ids=lambda case: f'{case["network"]}_{case["size"]}'
+    'case',
+    [
+        pytest.param(
+            case,
+            id=f'{case["network"]}_{case["size"]}',
+            marks=[pytest.mark.slow] if case['network'] in LARGE else [],
+        )
+        for case in golden_values.forward_cases()
+    ],
 )
 def test_forward(case: dict[str, Any]) -> None:
     """End points are recorded as name, shape, mean, standard deviation and eight values, one at

@@ -80,7 +80,9 @@ def test_no_layers_are_no_augmentation():
     assert augmentation.rand_augment(0, 9) is None
 
 
-@pytest.mark.parametrize('name', ['inception', 'vgg', 'cifarnet'])
+@pytest.mark.parametrize(
+    'name', [pytest.param('inception', marks=pytest.mark.slow), 'vgg', 'cifarnet']
+)
 def test_rand_augment_inside_the_preprocessings(photo, name):
     encoded = tf.io.encode_png(photo)
     plain, augmented = (

@@ -254,6 +254,7 @@ def _try_at_random(rounds):
     assert min(outcomes.values()) > rounds / 20, outcomes
 
 
+@pytest.mark.slow
 def test_random_command_lines_are_taken_or_refused_in_one_line():
     _try_at_random(2_000)
 

@@ -444,6 +444,7 @@ def test_weights_that_overflow_in_the_last_update_are_not_saved(tmp_path):
     assert tf.train.latest_checkpoint(str(tmp_path)) is None
 
 
+@pytest.mark.slow
 @pytest.mark.once
 def test_old_checkpoints_go_and_the_last_five_stay(tmp_path):
     for steps in range(1, 8):

@@ -100,7 +100,10 @@ def test_fine_tuning_and_export_blame_a_damaged_checkpoint(tmp_path, damage):
 
 
 @pytest.mark.once
-@pytest.mark.parametrize('name', ['moved', 'a [copy]', 'what?*'])
+@pytest.mark.parametrize(
+    'name',
+    ['a [copy]', *(pytest.param(name, marks=pytest.mark.slow) for name in ('moved', 'what?*'))],
+)
 def test_a_moved_run_goes_on_and_touches_nothing_elsewhere(tmp_path, name):
     train(tmp_path / 'whole', steps=8)
     for steps in range(1, 6):
