@@ -245,10 +245,14 @@ def _no_image(number, features):
 
 @pytest.mark.once
 @pytest.mark.slow
-@pytest.mark.parametrize('preprocessing', ['digits', 'inception'])
 @pytest.mark.parametrize(
-    'change',
-    [pytest.param(_as('PNG'), id='png'), pytest.param(_as('JPEG', 'CMYK'), id='cmyk')],
+    ('change', 'preprocessing'),
+    [
+        pytest.param(_as('PNG'), 'digits', id='png-digits'),
+        pytest.param(_as('PNG'), 'inception', id='png-inception', marks=pytest.mark.exhaustive),
+        pytest.param(_as('JPEG', 'CMYK'), 'digits', id='cmyk-digits', marks=pytest.mark.exhaustive),
+        pytest.param(_as('JPEG', 'CMYK'), 'inception', id='cmyk-inception'),
+    ],
 )
 def test_other_formats_inside_a_record_are_images_too(
     script, digits, tmp_path, change, preprocessing

@@ -129,7 +129,7 @@ def _killed(arguments, out, seconds, how, cwd):
 
 @pytest.mark.once
 @pytest.mark.slow
-@pytest.mark.parametrize('kills', [2, 30])
+@pytest.mark.parametrize('kills', [2, 10, pytest.param(30, marks=pytest.mark.exhaustive)])
 def test_after_a_kill_a_new_start_ends_with_the_same_bytes(script, tmp_path, kills):
     # 1,500 images: a second or so.
     originals.cifar10_binary(tmp_path / 'source', originals.cifar10_batches(250))

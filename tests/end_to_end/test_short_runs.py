@@ -38,7 +38,7 @@ def test_frozen_statistics_are_the_checkpoints_and_the_rest_learns(
 @pytest.mark.slow
 @pytest.mark.once
 def test_statistics_anew_do_not_depend_on_stops_and_leave_the_weights_alone(
-    script, digits, trained, tmp_path
+    script, digits, trained, tmp_path, exhaustive
 ):
     def train(folder, steps):
         return script(
@@ -53,14 +53,13 @@ def test_statistics_anew_do_not_depend_on_stops_and_leave_the_weights_alone(
     out = train('whole', 6)
     assert 'statistics of batch norm computed anew over 3 batches' in out
     assert 'steps are few' not in out
-    train('parts', 4)
-    train('parts', 6)
-    whole, parts, usual = (
-        variables(tmp_path / 'whole'),
-        variables(tmp_path / 'parts'),
-        variables(trained),
-    )
-    assert whole.keys() == parts.keys() == usual.keys()
+    whole, usual = variables(tmp_path / 'whole'), variables(trained)
+    assert whole.keys() == usual.keys()
     for name, value in whole.items():
-        np.testing.assert_array_equal(parts[name], value, err_msg=name)
         assert np.array_equal(usual[name], value) != ('/moving_' in name), name
+    # Without, test_accumulate.py has a run that is stopped and computes its statistics anew.
+    if exhaustive:
+        train('parts', 4)
+        train('parts', 6)
+        for name, value in variables(tmp_path / 'parts').items():
+            np.testing.assert_array_equal(whole[name], value, err_msg=name)

@@ -67,13 +67,13 @@ def networks() -> list[Any]:
 
 
 def networks_and_forms() -> list[Any]:
-    """The same with each form. How a sibling's inference differs from its training is what its
+    """The same with each form. How a sibling's training differs from its inference is what its
     network's does; it is looked at with --exhaustive. Training has twice the operations: once."""
     pairs = []
     for network in networks():
         (name,) = network.values
         for form in FORMS:
-            rare = [pytest.mark.exhaustive] if form == 'eval' and name in SIBLINGS else []
+            rare = [pytest.mark.exhaustive] if form == 'train' and name in SIBLINGS else []
             costly = [pytest.mark.once] if form == 'train' else []
             pairs.append(pytest.param(name, form, marks=[*network.marks, *rare, *costly]))
     return pairs

@@ -31,6 +31,8 @@ _OTHERS = tuple(
     if name not in _QUICK and name not in network_facts.SIBLINGS
 )
 _SLOW = (pytest.mark.slow, pytest.mark.once)
+# As others of their families, and larger.
+_RARE = ('inception_v4', 'pnasnet_mobile')
 _PRODUCTS = ('Conv2D', 'Conv3D', 'MatMul')
 _CLASSES = 17  # no other layer has as many outputs
 
@@ -49,7 +51,16 @@ def _build(name: str, shape: list[int], dtype: str) -> tuple[list[tf.Operation],
     return randomness.ancestors(losses), end_points
 
 
-@pytest.mark.parametrize('name', [*_QUICK, *(pytest.param(name, marks=_SLOW) for name in _OTHERS)])
+@pytest.mark.parametrize(
+    'name',
+    [
+        *_QUICK,
+        *(
+            pytest.param(name, marks=[*_SLOW, *([pytest.mark.exhaustive] if name in _RARE else [])])
+            for name in _OTHERS
+        ),
+    ],
+)
 def test_a_network_in_bf16_keeps_its_variables_and_its_logits_in_float32(
     name: str, graph: tf.Graph
 ) -> None:
