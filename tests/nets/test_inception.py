@@ -203,6 +203,7 @@ def test_auxiliary_head_reads_the_last_of_the_17x17_maps(monkeypatch, module, en
 # Sizes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ('network', 'arguments', 'size'),
     [
@@ -536,6 +537,7 @@ def test_images_have_four_dimensions(name):
     assert not tf.global_variables()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ('network', 'size', 'arguments'),
     [

@@ -32,6 +32,7 @@ BASES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', BASES)
 def test_same_numbers_at_the_same_places(name):
     base, depth_multiplier, final_endpoint, output_stride = BASES[name]

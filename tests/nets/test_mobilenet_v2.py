@@ -144,6 +144,7 @@ def test_dilation_reaches_the_depthwise_layers_and_not_the_pointwise_ones():
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ('output_stride', 'explicit', 'side'), [(1, False, 64), (16, True, 4), (64, True, 2)]
 )

@@ -111,6 +111,7 @@ def test_edge_tpu_leaves_one_residual_out():
 # Widths
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ('arguments', 'last_widths'),
     [

@@ -215,6 +215,7 @@ def test_sides_of_the_blocks(version, arguments, sides):
 
 
 @both
+@pytest.mark.slow
 @pytest.mark.parametrize('output_stride', [4, 16])
 def test_dense_outputs_are_the_strided_ones_and_more(version, output_stride):
     images = tf.constant(_noise(2, 65, 33, 3))

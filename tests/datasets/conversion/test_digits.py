@@ -87,6 +87,7 @@ def test_image_files_in_class_folders(cache, read_back):
         assert image.getextrema()[1] > 150  # strokes are light on a dark ground
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     'damage',
     [

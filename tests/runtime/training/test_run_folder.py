@@ -81,6 +81,7 @@ def test_where_none_is_whole_nothing_begins_anew(tmp_path, damage):
     assert sorted(os.listdir(tmp_path)) == before
 
 
+@pytest.mark.slow
 @pytest.mark.once
 @pytest.mark.parametrize('damage', DAMAGES)
 def test_fine_tuning_and_export_blame_a_damaged_checkpoint(tmp_path, damage):
