@@ -174,7 +174,7 @@ def import_tensorflow_quietly() -> None:
 def _import_tensorflow_quietly() -> None:
     _take_one_keras()
     if 'TF_CPP_MIN_LOG_LEVEL' in os.environ:
-        import tensorflow.compat.v1 as tf
+        import tensorflow.compat.v1 as tf  # As the user wants it: nothing is kept quiet.
 
         return
     os.environ['TF_CPP_MIN_LOG_LEVEL'] = '2'

@@ -180,7 +180,7 @@ def _scikit_learn_comes_late() -> Iterator[None]:
     """What is imported within gets a scikit-learn that is imported when it is used.
 
     tf_slim asks for it for the scores of one loss, and gets all of SciPy's distributions with it: a
-    third of the time from `import tensorflow` to the first step of a small network.
+    second of processor time at every start.
     """
     name = 'sklearn.metrics'
     if name in sys.modules or not importlib.util.find_spec('sklearn'):

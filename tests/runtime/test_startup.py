@@ -6,7 +6,8 @@ import pathlib
 ROOT = pathlib.Path(__file__).parents[2]
 
 PROGRAM = """
-import gc, weakref
+import gc
+
 from runtime import startup
 
 startup.import_tensorflow_quietly()
