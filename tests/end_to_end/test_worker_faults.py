@@ -128,7 +128,7 @@ def test_sigterm_to_the_launcher_saves_and_ends_all_workers(launch, tmp_path):
 def test_a_hung_worker_is_named_and_ends_the_run(launch, tmp_path):
     launcher = launch(
         '--max_number_of_steps=100000',
-        '--worker_timeout_secs=60',
+        '--worker_timeout_secs=30',
         '--stop_grace_secs=5',
         f'--mpi_log_dir={tmp_path / "logs"}',
     )
