@@ -22,6 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 STAMP_NAME = '.setup-stamp.json'
 # Raise this when the way of setting up changes, so that existing environments are made anew.
 RECIPE = 1
+# What the scripts spend their start on importing.
 IMPORTED = ('tensorflow', 'tf_keras', 'tf_slim', 'sklearn.datasets', 'PIL.Image')
 
 
@@ -144,14 +145,16 @@ def make_venv(venv: Path) -> None:
 def import_packages(venv: Path) -> None:
     """Imports what the suite imports, so that its first process does not have to compile it.
 
-    That takes half the time of compiling all that was installed, and shows that it works.
+    That takes less than half the time of compiling all that was installed, and shows that it works.
     """
     command = [str(venv_python(venv)), '-I', '-c', f'import {", ".join(IMPORTED)}']
     done = subprocess.run(command, capture_output=True, text=True, env=clean_environ(venv))
     if done.returncode:
         print(done.stderr.strip(), file=sys.stderr)
         raise SetupError(
-            f'what was installed into {venv.name} cannot be imported; the words of Python are above'
+            f'what was installed into {venv.name} cannot be imported: Python ended with exit code '
+            f'{done.returncode}; its own words are above. Mend that (system libraries, memory, a '
+            'CPU without AVX) and give the same command again.'
         )
 
 
