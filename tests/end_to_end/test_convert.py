@@ -285,6 +285,8 @@ def test_a_full_disk(larger, tmp_path):
         raw,
         output,
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
+        # Python would leave a module half compiled, for good.
+        env={**os.environ, 'PYTHONDONTWRITEBYTECODE': '1'},
     )
     error = process.communicate(timeout=60)[1]
     assert process.returncode == 1

@@ -2,6 +2,7 @@
 
 import os
 import resource
+import sys
 
 import pytest
 import tensorflow.compat.v1 as tf
@@ -18,8 +19,10 @@ def graph_def():
 
 
 @pytest.fixture
-def small_disk():
+def small_disk(monkeypatch):
     """No file of this process may have more than 1,000 bytes, which fails as a full disk does."""
+    # Python would leave a module half compiled, for good.
+    monkeypatch.setattr(sys, 'dont_write_bytecode', True)
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
     yield

@@ -7,6 +7,7 @@ import os
 import pathlib
 import resource
 import shutil
+import sys
 
 import numpy as np
 import pytest
@@ -214,7 +215,9 @@ def test_a_full_disk_under_a_log_is_called_so_and_the_steps_are_kept(
 
 
 @contextlib.contextmanager
-def files_of_at_most(size):
+def files_of_at_most(size, monkeypatch):
+    # Python would leave a module half compiled, for good.
+    monkeypatch.setattr(sys, 'dont_write_bytecode', True)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
     try:
@@ -223,9 +226,9 @@ def files_of_at_most(size):
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-def test_a_save_that_does_not_fit_is_one_line_and_leaves_nothing_of_itself(tmp_path):
+def test_a_save_that_does_not_fit_is_one_line_and_leaves_nothing_of_itself(tmp_path, monkeypatch):
     train(tmp_path, steps=1)
-    with pytest.raises(errors.OutputError) as failure, files_of_at_most(2000):
+    with pytest.raises(errors.OutputError) as failure, files_of_at_most(2000, monkeypatch):
         train(tmp_path, steps=3)
     assert str(failure.value) == (
         f'File too large: checkpoint {tmp_path}/model.ckpt-3 cannot be written'
