@@ -47,6 +47,10 @@ class Runtime:
         wanted = max(threads, chosen.input.num_preprocessing_threads)
         return options.with_values(chosen, {'num_preprocessing_threads': wanted})
 
+    def prefetched(self, wanted: int) -> int:
+        """Batches that wait on the device: on a GPU as many as wanted, elsewhere none."""
+        return wanted if self.device.kind == 'GPU' else 0
+
     def session_config(self) -> Any:
         """ConfigProto of sessions. Cards leave to the CPU what they have no kernel for."""
         import tensorflow.compat.v1 as tf

@@ -22,9 +22,11 @@ _JOINED: dict[str, Callable[[Any], Any]] = {
     'labels': lambda labels: tf.stack([tf.reduce_min(labels), tf.reduce_max(labels)]),
 }
 
+_HOST = '/device:CPU:0'
+
 
 class Feed:
-    """One worker's training input; made and used in the graph, below tf.device of the inputs.
+    """One worker's training input; made in the graph, below tf.device of the inputs.
 
     It starts where the session runs the table initializers. Arguments as in
     `inputs.training_batches`.
@@ -40,7 +42,7 @@ class Feed:
     ) -> None:
         self._records, self._batch, self._order = records, batch, order
         pipeline = self._pipeline(records, preprocess, batch, order, mix)
-        self._iterator = tf.data.make_initializable_iterator(pipeline)
+        self._iterator = inputs.iterator(pipeline, batch)
         tf.add_to_collection(tf.GraphKeys.TABLE_INITIALIZERS, self._iterator.initializer)
         self._mix, self._preprocess = mix, preprocess
         self.images: list[Any] = []  # what each clone gets
@@ -57,18 +59,18 @@ class Feed:
         The clones of a step take theirs in the order of these calls; otherwise which of them gets
         which batch would be a race, and with it the masks of dropout and the batch norm's moments.
         """
+        with tf.device(_HOST), tf.control_dependencies(self._skipped[-1:]):
+            asked = tf.timestamp()
         with tf.device(self._iterator.initializer.device):
-            with tf.control_dependencies(self._skipped[-1:]):
-                asked = tf.timestamp()
             with tf.control_dependencies([asked]):
                 *content, skipped = self._iterator.get_next()
-            with tf.control_dependencies([skipped]):
+            with tf.device(_HOST), tf.control_dependencies([skipped]):
                 got = tf.timestamp()
+                self._waits.append(got - asked)
             # The network waits for the clock; else a busy machine would read it when that is done.
             with tf.control_dependencies([got]):
                 content = [tf.identity(tensor) for tensor in content]
         self.images.append(content[0])
-        self._waits.append(got - asked)
         self._skipped.append(skipped)
         self._labels.append(content[-1])
         return tuple(content)
@@ -85,7 +87,7 @@ class Feed:
         `data_wait_secs`, float64 scalar: how long it took to get the batches. `skipped`, int64
         scalar: records left out since the start. `labels`, int64 [2]: the lowest and the highest.
         """
-        with tf.device(self._iterator.initializer.device):
+        with tf.device(_HOST):
             return {
                 'data_wait_secs': tf.add_n(self._waits),
                 'skipped': tf.reduce_max(tf.stack(self._skipped)),

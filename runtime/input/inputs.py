@@ -30,6 +30,8 @@ class BatchFormat:
     parallel_decodes: int = 4  # images at a time; 0: tf.data chooses
     image_type: str = 'float32'  # of the batch; the network's own, so that less travels to a card
     deterministic: bool = True  # images come in the order of their numbers
+    device: str = ''  # where batches wait for their step; '' for the host
+    device_prefetch: int = 0  # batches that wait on `device`; 0: each step copies its own
 
 
 @dataclasses.dataclass(frozen=True)
@@ -145,6 +147,25 @@ def evaluation_batches(
     in_order = record_order.all_records(records.data_sources, skip_damaged, records.compressions)
     examples = mapped(in_order, example, batch, skip_damaged)
     return examples.batch(batch.batch_size).map(fill_up).prefetch(_PREFETCHED_BATCHES)
+
+
+def iterator(pipeline: tf.data.Dataset, batch: BatchFormat) -> Any:
+    """An initializable iterator in the default graph, on the device where its batches wait.
+
+    A copy to a card takes as long as a good part of a step there. With `batch.device_prefetch` it
+    is made while the steps before compute. No component may be a string.
+    """
+    if not batch.device_prefetch:
+        return tf.compat.v1.data.make_initializable_iterator(pipeline)
+    to_device = tf.data.experimental.prefetch_to_device(batch.device, batch.device_prefetch)
+    # Nothing is left to optimize behind the copy, and TensorFlow would say so at every start.
+    plain = tf.data.Options()
+    plain.experimental_optimization.apply_default_optimizations = False
+    plain.autotune.enabled = False
+    with tf.device(batch.device):
+        return tf.compat.v1.data.make_initializable_iterator(
+            pipeline.apply(to_device).with_options(plain)
+        )
 
 
 def explain_evaluation(

@@ -61,7 +61,19 @@ class InputOptions:
 
 
 @dataclasses.dataclass(frozen=True)
-class TrainingInputOptions(InputOptions):
+class PrefetchOptions:
+    """How batches come to a card."""
+
+    device_prefetch: int = option(
+        1,
+        'batches that wait in the memory of a GPU for their step, copied while it computes the '
+        'steps before; 0: each step copies its own',
+        at_least=0,
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingInputOptions(InputOptions, PrefetchOptions):
     """How training records become batches."""
 
     train_image_size: int | None = option(
@@ -96,7 +108,7 @@ class AugmentationOptions:
 
 
 @dataclasses.dataclass(frozen=True)
-class EvaluationInputOptions(InputOptions):
+class EvaluationInputOptions(InputOptions, PrefetchOptions):
     """How evaluation records become batches."""
 
     eval_image_size: int | None = option(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from runtime.options.data import DATA_ERRORS, DatasetOptions
+from runtime.options.data import DATA_ERRORS, DatasetOptions, PrefetchOptions
 from runtime.options.evaluation import FollowingOptions
 from runtime.options.export import TENSOR_TYPES
 from runtime.options.fields import option
@@ -70,7 +70,7 @@ class DetectionInputOptions(FrameOptions):
 
 
 @dataclasses.dataclass(frozen=True)
-class DetectionTrainingInputOptions(DetectionInputOptions):
+class DetectionTrainingInputOptions(DetectionInputOptions, PrefetchOptions):
     """How training records become batches."""
 
     preprocessing_name: str | None = option(

@@ -83,6 +83,9 @@ def add_counts(
         chosen.dataset.labels_offset,
         flags.num_preprocessing_threads,
         precision.image_type(runtime.device.kind, runtime.dtype),
+        device=runtime.device.name,
+        # What a report tells of an image has names, which stay on the host.
+        device_prefetch=0 if with_rows else runtime.prefetched(flags.device_prefetch),
     )
     with tf.device('/device:CPU:0'):
         pipeline = inputs.evaluation_batches(
@@ -92,7 +95,7 @@ def add_counts(
             skip_damaged=flags.on_data_error == 'skip',
             placed=with_rows,
         )
-        iterator = tf.data.make_initializable_iterator(pipeline)
+        iterator = inputs.iterator(pipeline, batch)
         images, labels, real, *told = iterator.get_next()
     with tf.device(runtime.device.name):
         network_fn = precision.adapt_network(

@@ -45,12 +45,15 @@ def add_input(
 ) -> TargetFeed:
     """This worker's batches; `parts` is a `detection_lookup.Parts`."""
     flags = chosen.input
+    device, device_prefetch = graph.batches_wait_on(chosen, runtime, places)
     batch = detection_batches.DetectionFormat(
         flags.batch_size,
         flags.image_height,
         parallel_decodes=flags.num_preprocessing_threads,
         image_type=precision.image_type(runtime.device.kind, runtime.dtype),
         deterministic=flags.deterministic,
+        device=device,
+        device_prefetch=device_prefetch,
         image_width=flags.image_width,
     )
     order = graph.training_order(chosen, runtime, first_step)

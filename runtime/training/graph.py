@@ -61,11 +61,25 @@ def add_input(
         chosen.input.num_preprocessing_threads,
         precision.image_type(runtime.device.kind, runtime.dtype),
         chosen.input.deterministic,
+        *batches_wait_on(chosen, runtime, places),
     )
     order = training_order(chosen, runtime, first_step)
     mixer = mixing.mixer(chosen.augmentation, parts.network.num_classes, chosen.run.seed)
     with tf.device(places.inputs_device()):
         return feed.Feed(parts.dataset, parts.preprocess, batch, order, mixer)
+
+
+def batches_wait_on(
+    chosen: options.Training | options.DetectionTraining,
+    runtime: startup.Runtime,
+    places: model_deploy.DeploymentConfig,
+) -> tuple[str, int]:
+    """The device on which the next batches wait, and how many: `device`, `device_prefetch`.
+
+    Several clones take theirs in turn from one line, which waits on the host.
+    """
+    alone = places.num_clones == 1 and not places.clone_on_cpu
+    return places.clone_device(0), runtime.prefetched(chosen.input.device_prefetch) if alone else 0
 
 
 def training_order(

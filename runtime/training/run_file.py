@@ -37,6 +37,7 @@ _FREE = frozenset(
         # How fast the same images come, and how workers are watched.
         *(
             'num_preprocessing_threads',
+            'device_prefetch',
             'num_readers',
             'cache',
             'custom_image_op',

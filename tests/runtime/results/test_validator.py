@@ -8,7 +8,7 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 import slim
-from runtime import options
+from runtime import options, startup
 from runtime.checkpoints import averages
 from runtime.results import validator
 from slim import errors
@@ -61,9 +61,7 @@ class Training:
             dataset=records, network=built, preprocess=fake_records.preprocess
         )
         device = types.SimpleNamespace(kind=kind, name='/device:CPU:0')
-        runtime = types.SimpleNamespace(
-            cluster=worker or Worker(), device=device, dtype=dtype, xla=False
-        )
+        runtime = startup.Runtime(device, worker or Worker(), dtype)
         with tf.Graph().as_default() as graph:
             network(tf.zeros([1, 2, 2, 3]))
             held = averages.moving_averages(decay)
