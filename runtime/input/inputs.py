@@ -155,17 +155,14 @@ def iterator(pipeline: tf.data.Dataset, batch: BatchFormat) -> Any:
     A copy to a card takes as long as a good part of a step there. With `batch.device_prefetch` it
     is made while the steps before compute. No component may be a string.
     """
-    if not batch.device_prefetch:
-        return tf.compat.v1.data.make_initializable_iterator(pipeline)
-    to_device = tf.data.experimental.prefetch_to_device(batch.device, batch.device_prefetch)
-    # Nothing is left to optimize behind the copy, and TensorFlow would say so at every start.
-    plain = tf.data.Options()
-    plain.experimental_optimization.apply_default_optimizations = False
-    plain.autotune.enabled = False
-    with tf.device(batch.device):
-        return tf.compat.v1.data.make_initializable_iterator(
-            pipeline.apply(to_device).with_options(plain)
-        )
+    if batch.device_prefetch:
+        to_device = tf.data.experimental.prefetch_to_device(batch.device, batch.device_prefetch)
+        # Nothing is left to optimize behind the copy, and TensorFlow would say so at every start.
+        plain = tf.data.Options()
+        plain.experimental_optimization.apply_default_optimizations = False
+        plain.autotune.enabled = False
+        pipeline = pipeline.apply(to_device).with_options(plain)
+    return tf.compat.v1.data.make_initializable_iterator(pipeline)
 
 
 def explain_evaluation(

@@ -368,3 +368,21 @@ def test_digits_training_moves_a_little_and_never_mirrors(run_seeds):
     for axis in (1, 2):
         places = (ink.sum(axis) * np.arange(32)).sum(1) / ink.sum((1, 2))
         assert 2 < np.ptp(places) < 5  # pixels; 0.06 of the side to and fro, and the scale
+
+
+def test_vgg_draws_both_ends_of_the_range_of_sides():
+    """32 leaves an image of that side as it is, 33 does not."""
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        image = tf.constant(np.arange(32.0 * 32 * 3, dtype=np.float32).reshape(32, 32, 3))
+
+        def view(seed):
+            return vgg_preprocessing.preprocess_for_train(image, 32, 32, 32, 33, seed=seed)
+
+        seeds = tf.stack([tf.range(40), tf.zeros(40, tf.int32)], axis=1)
+        views = session.run(tf.map_fn(view, seeds, fn_output_signature=tf.float32))
+        expected = session.run(vgg_preprocessing.preprocess_for_eval(image, 32, 32, 32))
+    same = [
+        any(np.allclose(got, whole, atol=1e-3) for whole in (expected, expected[:, ::-1]))
+        for got in views
+    ]
+    assert 10 < sum(same) < 30

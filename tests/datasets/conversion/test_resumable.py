@@ -9,7 +9,7 @@ import shutil
 
 import pytest
 
-from datasets.conversion import resumable
+from datasets.conversion import journal, resumable
 from datasets.conversion.resumable import Plan, SplitPlan
 from datasets.records import atomic_files, description, record_writer
 from datasets.records.description import Description, Split
@@ -445,3 +445,13 @@ def test_upright_is_not_changed_in_between(images, run, interrupt, first):
     with pytest.raises(OutputError, match=f'--upright was {first}, now it is {not first}'):
         run.convert(images, upright=not first)
     assert run.convert(images, upright=first)
+
+
+def test_a_line_of_the_journal_is_on_the_disk_before_it_counts(tmp_path, monkeypatch):
+    path = tmp_path / 'journal'
+    with journal.Journal(str(path), print) as opened:
+        monkeypatch.setattr(os, 'fsync', lambda file: synced.append(path.read_text()))
+        synced = []
+        opened.append({'shard': 1})
+        opened.append({'shard': 2})
+    assert synced == ['{"shard": 1}\n', '{"shard": 1}\n{"shard": 2}\n']
