@@ -30,8 +30,8 @@ class BatchFormat:
     parallel_decodes: int = 4  # images at a time; 0: tf.data chooses
     image_type: str = 'float32'  # of the batch; the network's own, so that less travels to a card
     deterministic: bool = True  # images come in the order of their numbers
-    device: str = ''  # where batches wait for their step; '' for the host
-    device_prefetch: int = 0  # batches that wait on `device`; 0: each step copies its own
+    device: str = ''  # that computes the step
+    device_prefetch: int = 0  # batches that wait in its memory; 0: all wait on the host
 
 
 @dataclasses.dataclass(frozen=True)
